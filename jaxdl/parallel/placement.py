@@ -1,0 +1,104 @@
+"""How arrays are laid over a mesh: batches split, parameters by path pattern."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxdl.trees import path_string
+
+Rules = Sequence[tuple[str, PartitionSpec]]
+"""(pattern searched in the leaf's path, axes it is split over); the first wins."""
+
+
+def replicated_sharding(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh, *, axis: int = 0) -> NamedSharding:
+    """Splits the batch, found at `axis`, over `"data"`."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+
+
+def tree_shardings(tree: Any, mesh: Mesh, *, rules: Rules = ()) -> Any:
+    """A sharding for every leaf of a tree, from rules on its path.
+
+    Args:
+      tree: arrays or `jax.ShapeDtypeStruct`s; only paths and ranks are read.
+      mesh: the mesh the rules' axes belong to.
+      rules: (regular expression, partition) pairs, tried in order; a leaf that none
+        matches is replicated. Optimiser state repeats the paths of the parameters,
+        so one rule covers both.
+
+    Returns:
+      The same tree with a `NamedSharding` in place of every leaf.
+
+    Raises:
+      ValueError: a rule with more axes than the leaf it matches has.
+
+    Example:
+      >>> from jaxdl.parallel import make_mesh
+      >>> tree = {"head": {"kernel": jax.ShapeDtypeStruct((4, 10), "float32")}}
+      >>> rules = [("head/kernel", PartitionSpec(None, "model"))]
+      >>> tree_shardings(tree, make_mesh(data=1), rules=rules)["head"]["kernel"].spec
+      PartitionSpec(None, 'model')
+    """
+
+    def place(path: Any, leaf: Any) -> NamedSharding:
+        name = path_string(path)
+        for pattern, partition in rules:
+            if re.search(pattern, name):
+                if len(partition) > len(leaf.shape):
+                    raise ValueError(
+                        f"rule {pattern!r} splits {len(partition)} axes, but {name} "
+                        f"has shape {leaf.shape}"
+                    )
+                return NamedSharding(mesh, partition)
+        return replicated_sharding(mesh)
+
+    return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def padded_batch_size(batch_size: int, mesh: Mesh) -> int:
+    """The next batch size that the mesh's `"data"` axis divides.
+
+    Example:
+      >>> from jaxdl.parallel import make_mesh
+      >>> padded_batch_size(7, make_mesh(data=1))
+      7
+    """
+    parts = mesh.shape["data"]
+    return -(-batch_size // parts) * parts
+
+
+def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Places this process's rows of a batch, split over `"data"`.
+
+    Args:
+      batch: arrays by name, the batch along the first axis of each.
+      mesh: the mesh to split over.
+
+    Returns:
+      Global arrays; with one process these are the rows given.
+
+    Raises:
+      ValueError: a batch size that the `"data"` axis does not divide.
+    """
+    parts = mesh.shape["data"]
+    for name, rows in batch.items():
+        if len(rows) * jax.process_count() % parts:
+            raise ValueError(
+                f"batch[{name!r}] has {len(rows)} rows, which data={parts} does not "
+                "divide"
+            )
+    sharding = batch_sharding(mesh)
+    if jax.process_count() == 1:
+        return jax.device_put(batch, sharding)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, rows)
+        for name, rows in batch.items()
+    }

@@ -1,0 +1,1 @@
+"""What the experiment scripts share: config sections and the command line."""

@@ -1,0 +1,196 @@
+"""Config sections turned into objects; the last place that knows a config."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from jaxdl.augment import make_augment
+from jaxdl.data import (
+    Dataset,
+    load_dataset,
+    load_into_memory,
+    measure_channels,
+    with_held_out,
+)
+from jaxdl.durations import duration_steps, parse_duration
+from jaxdl.errors import ConfigError
+from jaxdl.models import MODELS
+from jaxdl.optim import make_optimizer, make_schedule
+from jaxdl.parallel import make_mesh
+from jaxdl.recipes.sections import (
+    AugmentSection,
+    DataSection,
+    MeshSection,
+    ModelSection,
+    OptimizerSection,
+    ScheduleSection,
+)
+
+
+def build_mesh(section: MeshSection) -> Mesh:
+    """The mesh a config asks for.
+
+    Args:
+      section: sizes; `simulated_devices` has an effect only before JAX has started.
+
+    Returns:
+      See `jaxdl.parallel.make_mesh`.
+
+    Raises:
+      ConfigError: more devices asked for than there are.
+    """
+    if section.simulated_devices:
+        jax.config.update("jax_num_cpu_devices", section.simulated_devices)
+    try:
+        return make_mesh(data=section.data, model=section.model)
+    except ValueError as error:
+        hint = ""
+        if jax.default_backend() == "cpu" and not section.simulated_devices:
+            hint = "; mesh.simulated_devices=N makes N of this CPU"
+        raise ConfigError(f"mesh: {error}{hint}") from None
+
+
+def check_batch_size(batch_size: int, *, accumulate: int, mesh: Mesh) -> None:
+    """Refuses a batch that can't be split evenly.
+
+    Raises:
+      ConfigError: names the numbers and the nearest batch sizes that fit.
+    """
+    parts = mesh.shape["data"] * accumulate
+    if batch_size % parts:
+        lower = batch_size // parts * parts
+        nearest = f"{lower} or {lower + parts}" if lower else str(parts)
+        raise ConfigError(
+            f"data.batch_size={batch_size} is not divisible by mesh.data="
+            f"{mesh.shape['data']} x optimizer.accumulate={accumulate}; "
+            f"nearest: {nearest}"
+        )
+
+
+def build_dataset(section: DataSection) -> Dataset:
+    """The dataset with all three splits; those that fit lie in memory.
+
+    Args:
+      section: where the data is and how it is cut.
+
+    Returns:
+      Splits `"train"`, `"validation"` and `"test"`. A split that is an `ArraySplit`
+      is to be held on the device.
+
+    Raises:
+      DataError: see `jaxdl.data.load_dataset`.
+    """
+    dataset = with_held_out(
+        load_dataset(section.source, path=section.path, image_size=section.image_size),
+        validation_fraction=section.validation_fraction,
+        test_fraction=section.test_fraction,
+        seed=section.split_seed,
+    )
+    limit = {"auto": section.device_bytes, "device": np.inf, "stream": -1}
+    splits = {
+        name: load_into_memory(split)
+        if split.num_bytes <= limit[section.residency]
+        else split
+        for name, split in dataset.splits.items()
+    }
+    return dataclasses.replace(dataset, splits=splits)
+
+
+def build_channel_statistics(
+    section: AugmentSection, dataset: Dataset
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel: those given, or measured on train.
+
+    Raises:
+      ConfigError: another number of values than the images have channels.
+    """
+    if isinstance(section.mean, str) or isinstance(section.std, str):
+        return measure_channels(dataset.splits["train"])
+    channels = dataset.image_shape[-1]
+    for name, values in (("mean", section.mean), ("std", section.std)):
+        if len(values) != channels:
+            raise ConfigError(
+                f"augment.{name} has {len(values)} values, the images of "
+                f"{dataset.name} have {channels} channels"
+            )
+    return tuple(section.mean), tuple(section.std)
+
+
+def build_augment(section: AugmentSection) -> Callable[..., jax.Array]:
+    """The augmentation `(images, *, key) -> images`."""
+    return make_augment(
+        crop_padding=section.crop_padding,
+        crop_mode=section.crop_mode,
+        flip=section.flip,
+    )
+
+
+def build_model(section: ModelSection, *, num_classes: int) -> nn.Module:
+    """The network a config names."""
+    return MODELS[section.name](num_classes=num_classes, dtype=jnp.dtype(section.dtype))
+
+
+def build_steps(text: str, *, num_examples: int, batch_size: int) -> int:
+    """A duration such as "30 epochs" in steps, at least 1."""
+    steps = duration_steps(
+        parse_duration(text), num_examples=num_examples, batch_size=batch_size
+    )
+    return max(1, steps)
+
+
+def build_schedule(
+    section: ScheduleSection,
+    optimizer: OptimizerSection,
+    *,
+    num_examples: int,
+    batch_size: int,
+) -> tuple[Callable[[Any], Any], int]:
+    """The learning rate by step, and the number of steps.
+
+    Raises:
+      ConfigError: the warm-up is not shorter than the training.
+    """
+    sizes = {"num_examples": num_examples, "batch_size": batch_size}
+    num_steps = build_steps(section.duration, **sizes)
+    warmup = duration_steps(parse_duration(section.warmup), **sizes)
+    if warmup >= num_steps:
+        raise ConfigError(
+            f"schedule.warmup ({section.warmup}) is {warmup} steps, not shorter than "
+            f"schedule.duration ({section.duration}), {num_steps} steps"
+        )
+    schedule = make_schedule(
+        section.name,
+        learning_rate=optimizer.learning_rate,
+        num_steps=num_steps,
+        warmup_steps=warmup,
+        milestones=tuple(
+            duration_steps(parse_duration(text), **sizes) for text in section.milestones
+        ),
+        factor=section.factor,
+        final=section.final,
+    )
+    return schedule, num_steps
+
+
+def build_optimizer(
+    section: OptimizerSection, schedule: Callable[[Any], Any]
+) -> optax.GradientTransformation:
+    """The optimiser a config names, following a schedule."""
+    return make_optimizer(
+        section.name,
+        schedule,
+        weight_decay=section.weight_decay,
+        momentum=section.momentum,
+        nesterov=section.nesterov,
+        b1=section.b1,
+        b2=section.b2,
+        eps=section.eps,
+        clip_norm=section.clip_norm,
+    )

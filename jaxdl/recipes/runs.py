@@ -1,0 +1,118 @@
+"""Opening the folder a run writes to: new, or the one it continues."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jaxdl.config import changed_fields, dump_config, load_config
+from jaxdl.errors import ConfigError, JaxdlError
+from jaxdl.train import RunFolder, lock_run_folder
+
+_FREE_TO_CHANGE = ("run.", "mesh.", "data.num_workers", "data.prefetch")
+"""What a resumed run may change: nothing of this decides the numbers."""
+
+
+@contextmanager
+def open_run(config: Any, *, experiment: str) -> Iterator[RunFolder]:
+    """The run folder of a config, locked for this process.
+
+    Args:
+      config: has a `run` section; its resolved form is written to the folder.
+      experiment: the script's name; run folders are grouped by it.
+
+    Yields:
+      A new folder, or with `run.resume` the one to continue: `run.name` if given,
+      else the newest unfinished run of an equal config.
+
+    Raises:
+      ConfigError: a new run would overwrite an old one, or the config differs from
+        that of the run to continue in something that decides its numbers.
+      LockError: another process is writing to the folder.
+    """
+    parent = Path(config.run.folder) / experiment
+    name = config.run.name
+    if name is None and config.run.resume:
+        name = _find_unfinished(parent, config)
+    folder = RunFolder((parent / (name or _new_name(parent))).resolve())
+    try:
+        lock = lock_run_folder(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"run.folder: can't write to {folder.path} ({error.strerror})"
+        ) from None
+    with lock:
+        if not _holds_results(folder):
+            folder.config.write_text(dump_config(config))
+        elif not config.run.resume:
+            raise ConfigError(
+                f"run.name: {folder.path} already holds a run; add --resume to "
+                "continue it, or choose another name"
+            )
+        else:
+            _check_same(config, folder)
+        yield folder
+
+
+def read_run_config(schema: type[Any], folder: RunFolder) -> Any:
+    """The config of a run folder.
+
+    Raises:
+      ConfigError: it is not a run folder, or its config is not of this schema.
+    """
+    if not folder.config.is_file():
+        raise ConfigError(
+            f"{folder.path}: not a run folder (it has no {folder.config.name})"
+        )
+    return load_config(schema, folder.config, [])
+
+
+def _holds_results(folder: RunFolder) -> bool:
+    return folder.checkpoints.exists() or (
+        folder.metrics.exists() and folder.metrics.stat().st_size > 0
+    )
+
+
+def _new_name(parent: Path) -> str:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    name, count = stamp, 1
+    while (parent / name).exists():
+        count += 1
+        name = f"{stamp}-{count}"
+    return name
+
+
+def _decisive_changes(config: Any, saved: Any) -> list[str]:
+    return [
+        line
+        for line in changed_fields(saved, config)
+        if not line.startswith(_FREE_TO_CHANGE)
+    ]
+
+
+def _check_same(config: Any, folder: RunFolder) -> None:
+    changes = _decisive_changes(config, read_run_config(type(config), folder))
+    if changes:
+        raise ConfigError(
+            f"{folder.path}: the config differs from that of the run to resume: "
+            + "; ".join(changes)
+            + "; start a new run or give the same values"
+        )
+
+
+def _find_unfinished(parent: Path, config: Any) -> str | None:
+    for path in sorted(parent.glob("*/"), reverse=True):
+        folder = RunFolder(path)
+        if folder.summary.exists() or not folder.config.exists():
+            continue
+        try:
+            saved = read_run_config(type(config), folder)
+        except JaxdlError:
+            continue
+        if not _decisive_changes(config, saved):
+            return path.name
+    raise ConfigError(
+        f"run.resume: no unfinished run of this config in {parent}; leave it out to "
+        "start one, or give run.name"
+    )

@@ -1,0 +1,243 @@
+"""A trained classifier, opened again from its run folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from rich.console import Console
+from rich.table import Table
+
+from jaxdl.data import decode_image
+from jaxdl.errors import CheckpointError, DataError
+from jaxdl.metrics import compute_classification, init_classification
+from jaxdl.parallel import tree_shardings
+from jaxdl.recipes.build import build_dataset, build_model
+from jaxdl.recipes.classification import Classifier, make_classification_evaluation
+from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.fit import scalars, weights_to_score
+from jaxdl.recipes.runs import read_run_config
+from jaxdl.train import (
+    CheckpointStore,
+    RunFolder,
+    abstract_tree,
+    evaluate,
+    make_evaluation_step,
+)
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a trained network's user must know of the data; kept in the run folder.
+
+    Attributes:
+      name: of the dataset.
+      class_names: by label.
+      image_shape: height, width, channels.
+      mean: per channel, of images in [0, 1].
+      std: likewise.
+      num_examples: by split.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    num_examples: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """A classifier with its weights, as one checkpoint holds them.
+
+    Attributes:
+      classifier: the network and its preparation.
+      card: what it must know of its data.
+      config: how it was trained.
+      params: the parameters to score: the averaged ones, if an average was kept.
+      model_state: running statistics.
+      step: the step they were saved after.
+    """
+
+    classifier: Classifier
+    card: DatasetCard
+    config: ClassifierConfig
+    params: Any
+    model_state: Any
+    step: int
+
+
+def build_classifier(config: ClassifierConfig, card: DatasetCard) -> Classifier:
+    """The network of a config with the preparation of its dataset."""
+    num_classes = len(card.class_names)
+    return Classifier(
+        model=build_model(config.model, num_classes=num_classes),
+        num_classes=num_classes,
+        mean=card.mean,
+        std=card.std,
+    )
+
+
+def read_card(run: RunFolder) -> DatasetCard:
+    """The dataset card of a run folder.
+
+    Raises:
+      CheckpointError: it is missing or not readable.
+    """
+    try:
+        content = json.loads(run.dataset.read_text())
+        return DatasetCard(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{run.dataset}: unreadable ({error})") from None
+
+
+def load_classifier(
+    path: Path | str, mesh: Mesh, *, checkpoint: str | int = "best"
+) -> TrainedClassifier:
+    """A trained classifier from its run folder.
+
+    Args:
+      path: the run folder.
+      mesh: where to put the weights; any number of devices.
+      checkpoint: `"best"`, `"last"` or a step.
+
+    Returns:
+      The classifier with its weights on the mesh.
+
+    Raises:
+      ConfigError: the path is not a run folder.
+      CheckpointError: it has no such checkpoint, or it is damaged.
+    """
+    run = RunFolder(Path(path).resolve())
+    config = read_run_config(ClassifierConfig, run)
+    card = read_card(run)
+    classifier = build_classifier(config, card)
+    shapes = jax.eval_shape(
+        lambda key: dict(
+            classifier.model.init(
+                key, np.zeros((1, *card.image_shape), np.float32), train=False
+            )
+        ),
+        jax.random.key(0),
+    )
+    params = shapes.pop("params")
+    weights = {"params": params, "model_state": shapes}
+    if config.optimizer.ema_decay is not None:
+        weights["ema_params"] = params
+    target = abstract_tree(weights, tree_shardings(weights, mesh))
+    warnings: list[str] = []
+    with CheckpointStore(run.checkpoints, on_warning=warnings.append) as store:
+        step = checkpoint if isinstance(checkpoint, int) else None
+        if checkpoint == "best":
+            step = store.best_step()
+        if step is not None and step not in store.steps():
+            raise CheckpointError(
+                f"{store.folder}: no checkpoint of step {step}; "
+                f"there are {', '.join(map(str, store.steps())) or 'none'}"
+            )
+        restored = store.restore({"weights": target}, step=step)
+    for warning in warnings:
+        Console(stderr=True).print(f"jaxdl: {warning}", soft_wrap=True)
+    if restored is None:
+        raise CheckpointError(f"{store.folder}: holds no checkpoint")
+    params, model_state = weights_to_score(restored.items["weights"])
+    return TrainedClassifier(
+        classifier, card, config, params, model_state, restored.step
+    )
+
+
+def evaluate_run(
+    trained: TrainedClassifier, mesh: Mesh, *, split: str, batch_size: int
+) -> dict[str, Any]:
+    """Scores a split of the data that a classifier was trained on, and prints it.
+
+    Args:
+      trained: from `load_classifier`, on the same mesh.
+      mesh: the devices.
+      split: `"train"`, `"validation"` or `"test"`.
+      batch_size: examples per step; does not change the result.
+
+    Returns:
+      The numbers by name, and the step of the weights.
+    """
+    config = trained.config
+    dataset = build_dataset(config.data)
+    classifier = trained.classifier
+    totals = evaluate(
+        make_evaluation_step(make_classification_evaluation(classifier)),
+        init_classification(classifier.num_classes),
+        trained.params,
+        trained.model_state,
+        dataset.splits[split],
+        mesh=mesh,
+        batch_size=batch_size,
+        num_workers=max(1, config.data.num_workers),
+    )
+    numbers = compute_classification(jax.device_get(totals))
+    console = Console()
+    examples = len(dataset.splits[split])
+    console.print(
+        f"{split} split of {dataset.name}: {examples:,} images, weights of step "
+        f"{trained.step}",
+        highlight=False,
+    )
+    for name, value in scalars(numbers).items():
+        console.print(f"  {name:<18} {value!r}", highlight=False)
+    table = Table("class", "accuracy")
+    for name, accuracy in zip(
+        trained.card.class_names, numbers["per_class_accuracy"], strict=True
+    ):
+        table.add_row(name, "no images" if accuracy is None else f"{accuracy:.4f}")
+    console.print(table)
+    return {**numbers, "step": trained.step}
+
+
+def predict_files(
+    trained: TrainedClassifier, files: Sequence[str], *, top: int = 5
+) -> list[list[tuple[str, float]]]:
+    """The most probable classes of image files, printed as a table.
+
+    Args:
+      trained: from `load_classifier`.
+      files: paths of JPEG, PNG or WebP files.
+      top: how many classes, at most all.
+
+    Returns:
+      For each file (class name, probability) pairs, most probable first.
+
+    Raises:
+      DataError: a file can't be read; names it.
+    """
+    images = np.stack([_read_image(file, trained.card.image_shape) for file in files])
+    logits = jax.jit(trained.classifier.logits)(
+        trained.params, trained.model_state, images
+    )
+    probabilities = np.asarray(jax.nn.softmax(logits))
+    names = trained.card.class_names
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    predictions = [
+        [(names[index], float(row[index])) for index in order]
+        for row, order in zip(probabilities, best, strict=True)
+    ]
+    table = Table("image", "class", "probability")
+    for file, classes in zip(files, predictions, strict=True):
+        for rank, (name, probability) in enumerate(classes):
+            table.add_row("" if rank else file, name, f"{probability:.4f}")
+        table.add_section()
+    Console().print(table)
+    return predictions
+
+
+def _read_image(file: str, shape: tuple[int, int, int]) -> np.ndarray:
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise DataError(f"can't read {file}: {error.strerror}") from None
+    return decode_image(content, image_size=shape[0], channels=shape[2], where=file)

@@ -1,0 +1,57 @@
+"""How all figures look and are saved; no display and no pyplot state."""
+
+import os
+import warnings
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+TRAIN, VALIDATION, QUIET = "#9aa5b1", "#1f5fa8", "#52606d"
+"""Colours: the training split, the validation split, and what should not shout."""
+
+DPI = 150
+
+
+def make_figure(width: float, height: float) -> Figure:
+    """Makes an empty figure of a size in inches that lays itself out."""
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+
+
+def tidy_axes(axes: Axes) -> None:
+    """Leaves the left and bottom edges and a faint grid behind the data."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    axes.tick_params(colors=QUIET)
+    axes.grid(color="#e4e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def write_note(axes: Axes, text: str) -> None:
+    """Says in the middle of empty axes why there is nothing to see."""
+    axes.set_axis_off()
+    axes.text(
+        0.5,
+        0.5,
+        text,
+        ha="center",
+        va="center",
+        color=QUIET,
+        fontsize=12,
+        parse_math=False,
+        transform=axes.transAxes,
+    )
+
+
+def shorten_name(name: str, *, max_length: int) -> str:
+    """Cuts a long class name and marks the cut."""
+    return name if len(name) <= max_length else f"{name[: max_length - 1]}…"
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a figure as a PNG; its folder must exist."""
+    with warnings.catch_warnings():
+        # Class names in a script that the font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, dpi=DPI, format="png")

@@ -1,0 +1,56 @@
+"""Stopping on request: the first signal asks, the second insists."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Remembers a SIGINT or SIGTERM instead of dying of it.
+
+    Use as a context manager around everything that must not be cut short. The first
+    signal sets `signal_number`; the second ends the process at once with status
+    128 + number. Outside the main thread signals can't be caught, and are not.
+
+    Example:
+      >>> with StopRequest() as stop:
+      ...     stop.requested
+      False
+    """
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self._previous: dict[int, object] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has arrived."""
+        return self.signal_number is not None
+
+    @property
+    def exit_status(self) -> int:
+        """What the shell calls a process ended by this signal: 128 + its number."""
+        return 0 if self.signal_number is None else 128 + self.signal_number
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._previous[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            os._exit(128 + number)
+        self.signal_number = number

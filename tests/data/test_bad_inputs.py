@@ -1,0 +1,421 @@
+"""Broken data on disk: one line each, of the right kind, that names the place."""
+
+import builtins
+import gzip
+import os
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxdl.data import load_dataset, load_into_memory
+from jaxdl.errors import DataError
+
+FOLDER_CASES = {
+    "corrupt jpeg": (
+        lambda root: (root / "cat" / "1.jpg").write_bytes(
+            b"\xff\xd8\xff\xe0" + b"x" * 99
+        ),
+        "cat/1.jpg (class 'cat')",
+    ),
+    "truncated png": (
+        lambda root: cut(root / "cat" / "1.png", 40),
+        "can't decode image: {root}/cat/1.png (class 'cat'): ",
+    ),
+    "empty file": (
+        lambda root: cut(root / "cat" / "0.png", 0),
+        "empty image file: {root}/cat/0.png (class 'cat')",
+    ),
+    "html named jpg": (
+        lambda root: (root / "bird" / "page.jpg").write_text("<html></html>"),
+        "not a JPEG, PNG or WebP image: {root}/bird/page.jpg (class 'bird')",
+    ),
+    "gif named png": (
+        lambda root: (root / "bird" / "0.png").write_bytes(b"GIF89a" + bytes(99)),
+        "not a JPEG, PNG or WebP image: {root}/bird/0.png (class 'bird')",
+    ),
+    "folder named jpg": (
+        lambda root: (root / "bird" / "a.jpg" / "b").mkdir(parents=True),
+        None,  # a warning instead
+    ),
+    "dangling link": (
+        lambda root: (root / "bird" / "a.jpg").symlink_to(root / "gone.jpg"),
+        "can't read image: {root}/bird/a.jpg (class 'bird'): No such file or directory",
+    ),
+    "empty class": (
+        lambda root: (root / "empty").mkdir(),
+        "empty class folder: {root}/empty has no images",
+    ),
+    "class of sub-folders": (
+        lambda root: (root / "deep" / "er").mkdir(parents=True),
+        "empty class folder: {root}/deep has no images (folders inside a class are "
+        "not searched)",
+    ),
+    "single class": (
+        lambda root: empty_tree(root / "cat"),
+        "a single class folder, 'bird', in {root}: nothing to tell apart",
+    ),
+    "no classes": (
+        lambda root: [empty_tree(root / name) for name in ("cat", "bird")],
+        "no class folders in {root}: it needs one sub-folder of images per class",
+    ),
+    "images without classes": (
+        lambda root: [
+            (root / "bird" / "0.png").rename(root / "0.png"),
+            *[empty_tree(root / name) for name in ("cat", "bird")],
+        ],
+        "no class folders in {root}",
+    ),
+    "splits without classes": (
+        lambda root: [(root / "cat").rename(root / "val"), into_train(root)],
+        "no class folders in {root}/train",
+    ),
+    "splits without train": (
+        lambda root: [(root / a).rename(root / b) for a, b in zip_names()],
+        "no train folder in {root}, only test, val",
+    ),
+    "two validations": (
+        lambda root: into_splits(root, "train", "val", "validation"),
+        "both val and validation in {root}: keep one",
+    ),
+    "class missing from validation": (
+        lambda root: [into_splits(root, "train", "val"), drop(root / "val" / "ape")],
+        "class folders of train and validation differ in {root}: validation lacks ape",
+    ),
+    "class missing from train": (
+        lambda root: [into_splits(root, "train", "test"), drop(root / "train" / "ape")],
+        "class folders of train and test differ in {root}: test adds ape",
+    ),
+    "path is a file": (
+        lambda root: [drop(root), root.write_text("x")],
+        "can't list folder {root}: Not a directory",
+    ),
+    "path is missing": (drop := lambda root: empty_tree(root), "tried {root}"),
+}
+
+
+def cut(file, size):
+    file.write_bytes(file.read_bytes()[:size])
+
+
+def empty_tree(folder):
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.unlink() if not path.is_dir() or path.is_symlink() else path.rmdir()
+    folder.rmdir()
+
+
+def into_train(root):
+    (root / "bird").rename(root / "train")
+
+
+def zip_names():
+    return [("cat", "val"), ("bird", "test")]
+
+
+def into_splits(root, *names):
+    for name in names:
+        for class_name in ("ape", "bee", "cow"):
+            folder = root / name / class_name
+            folder.mkdir(parents=True)
+            (folder / "0.png").write_bytes((root / "cat" / "0.png").read_bytes())
+    for name in ("cat", "bird"):
+        empty_tree(root / name)
+
+
+def check_refusal(source, root, expected):
+    with pytest.raises(DataError) as caught:
+        for split in load_dataset(source, path=root).splits.values():
+            load_into_memory(split)
+    text = str(caught.value)
+    assert expected.format(root=root) in text
+    assert "\n" not in text and len(text) < 1000
+    assert caught.value.exit_status == 3
+
+
+@pytest.mark.filterwarnings("ignore:ignored in")
+@pytest.mark.parametrize("name", FOLDER_CASES)
+def test_folder_refuses(make, tmp_path, name):
+    damage, expected = FOLDER_CASES[name]
+    root = make.write_classes(tmp_path / "data")
+    damage(root)
+    if expected is None:
+        assert len(load_dataset("folder", path=root).splits["train"]) == 4
+    else:
+        check_refusal("folder", root, expected)
+
+
+def test_folder_refuses_unreadable_files(make, tmp_path, monkeypatch):
+    root = make.write_classes(tmp_path / "data")
+    locked = str(root / "cat" / "1.png")
+    (root / "cat" / "1.png").chmod(0)
+    read_bytes = Path.read_bytes
+
+    def refuse(path):  # the superuser reads any file, whatever its mode
+        if str(path) == locked:
+            raise PermissionError(13, "Permission denied", locked)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    expected = "can't read image: {root}/cat/1.png (class 'cat'): Permission denied"
+    check_refusal("folder", root, expected)
+
+
+def test_folder_refuses_unreadable_folders(make, tmp_path, monkeypatch):
+    root = make.write_classes(tmp_path / "data")
+    listdir = os.listdir
+
+    def refuse(path):
+        if str(path).endswith("cat"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    check_refusal("folder", root, "can't list folder {root}/cat: Permission denied")
+
+
+def repack(root, name, change):
+    file = root / name
+    file.write_bytes(change(file.read_bytes()))
+
+
+IDX_CASES = {
+    "bad magic": (
+        lambda root: repack(root, "train-images-idx3-ubyte", lambda x: b"\1" + x[1:]),
+        "{root}/train-images-idx3-ubyte: not an IDX file of unsigned bytes",
+    ),
+    "float values": (
+        lambda root: repack(
+            root, "train-images-idx3-ubyte", lambda x: b"\0\0\r" + x[3:]
+        ),
+        "{root}/train-images-idx3-ubyte: not an IDX file of unsigned bytes",
+    ),
+    "short": (
+        lambda root: repack(root, "t10k-images-idx3-ubyte", lambda x: x[:-1]),
+        "{root}/t10k-images-idx3-ubyte: header promises 100 values, shape (4, 5, 5); "
+        "found 99",
+    ),
+    "long": (
+        lambda root: repack(root, "train-labels-idx1-ubyte", lambda x: x + b"\0"),
+        "{root}/train-labels-idx1-ubyte: header promises 6 values, shape (6,); found more",
+    ),
+    "ends in the header": (
+        lambda root: repack(root, "train-labels-idx1-ubyte", lambda x: x[:6]),
+        "{root}/train-labels-idx1-ubyte: ends inside its header",
+    ),
+    "empty": (
+        lambda root: repack(root, "train-labels-idx1-ubyte", lambda x: b""),
+        "{root}/train-labels-idx1-ubyte: ends inside its header",
+    ),
+    "absurd header": (
+        lambda root: repack(
+            root,
+            "train-images-idx3-ubyte",
+            lambda x: struct.pack(">HBB3I", 0, 8, 3, *[2**32 - 1] * 3),
+        ),
+        "header claims 79228162458924105385300197375 values",
+    ),
+    "labels as images": (
+        lambda root: repack(
+            root,
+            "train-images-idx3-ubyte",
+            lambda x: (root / "train-labels-idx1-ubyte").read_bytes(),
+        ),
+        "train-images-idx3-ubyte: shape (6,) is not (count, rows, columns)",
+    ),
+    "fewer labels": (
+        lambda root: (root / "train-labels-idx1-ubyte").write_bytes(
+            (root / "t10k-labels-idx1-ubyte").read_bytes()
+        ),
+        "train-labels-idx1-ubyte: (4,) labels for 6 in train-images-idx3-ubyte",
+    ),
+    "label out of range": (
+        lambda root: repack(
+            root, "train-labels-idx1-ubyte", lambda x: x[:-1] + b"\x0a"
+        ),
+        "label 10 outside [0, 9] in train[5] ({root}/train-labels-idx1-ubyte)",
+    ),
+    "missing file": (
+        lambda root: (root / "train-labels-idx1-ubyte").unlink(),
+        "no train-labels-idx1-ubyte or train-labels-idx1-ubyte.gz in {root}",
+    ),
+    "half a test": (
+        lambda root: (root / "t10k-images-idx3-ubyte").unlink(),
+        "no t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz in {root}",
+    ),
+}
+GZIP_CASES = {
+    "not gzip": (lambda x: b"plain", "Not a gzipped file"),
+    "truncated gzip": (lambda x: x[:-12], "Compressed file ended before"),
+    "gzip checksum": (lambda x: x[:-8] + b"\0\0\0\0" + x[-4:], "CRC check failed"),
+    "gzip body": (lambda x: x[:20] + b"\xff" * 9 + x[29:], "rror"),
+}
+
+
+@pytest.mark.parametrize("name", IDX_CASES)
+def test_idx_refuses(make, tmp_path, name):
+    damage, expected = IDX_CASES[name]
+    root = make.write_idx(tmp_path / "mnist")
+    damage(root)
+    check_refusal("idx", root, expected)
+
+
+@pytest.mark.parametrize("name", GZIP_CASES)
+def test_idx_refuses_damaged_gzip(make, tmp_path, name):
+    change, reason = GZIP_CASES[name]
+    root = make.write_idx(tmp_path / "mnist", suffix=".gz", train=50)
+    repack(root, "train-images-idx3-ubyte.gz", change)
+    check_refusal(
+        "idx", root, "can't read IDX file {root}/train-images-idx3-ubyte.gz: "
+    )
+    with pytest.raises(DataError, match=reason):
+        load_dataset("idx", path=root)
+
+
+def test_idx_refuses_a_gzip_bomb(make, tmp_path):
+    root = make.write_idx(tmp_path / "mnist", suffix=".gz")
+    bomb = gzip.compress(make.idx_bytes(np.zeros((1, 5, 5))) + bytes(10**7))
+    (root / "train-images-idx3-ubyte.gz").write_bytes(bomb)
+    check_refusal("idx", root, "header promises 25 values, shape (1, 5, 5); found more")
+
+
+def save_batch(root, **content):
+    entries = {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1]} | content
+    batch = {key.encode(): value for key, value in entries.items()}
+    (root / "data_batch_3").write_bytes(pickle.dumps(batch))
+
+
+def save_labels(root, **content):
+    zeros = {"train_labels": np.zeros(20, np.uint8), "test_labels": np.zeros(4, int)}
+    np.savez(root / "labels.npz", **zeros | content)
+
+
+CIFAR_CASES = {
+    "python: damaged": (
+        lambda root: repack(root, "data_batch_3", lambda x: x[:99]),
+        "can't read pickle {root}/data_batch_3: ",
+    ),
+    "python: no dict": (
+        lambda root: (root / "data_batch_3").write_bytes(pickle.dumps([1])),
+        "{root}/data_batch_3: its pickle holds no dict",
+    ),
+    "python: floats": (
+        lambda root: save_batch(root, data=np.zeros((2, 3072))),
+        "{root}/data_batch_3: no uint8 array 'data'",
+    ),
+    "python: shape": (
+        lambda root: save_batch(root, data=np.zeros((2, 3000), np.uint8)),
+        "{root}/data_batch_3: 'data' must have shape (count, 3072), got (2, 3000)",
+    ),
+    "python: labels": (
+        lambda root: save_batch(root, labels=["cat", "dog"]),
+        "{root}/data_batch_3: no list of integers 'labels'",
+    ),
+    "python: count": (
+        lambda root: save_batch(root, labels=[1]),
+        "{root}/data_batch_3: 1 labels for 2 images",
+    ),
+    "python: label out of range": (
+        lambda root: save_batch(root, labels=[0, -(10**30)]),
+        "label -1 outside [0, 9] in data_batch_3[1] ({root}/data_batch_3)",
+    ),
+    "python: missing": (
+        lambda root: (root / "test_batch").unlink(),
+        "{root}/test_batch: No such file or directory",
+    ),
+    "binary: short": (
+        lambda root: repack(root, "data_batch_2.bin", lambda x: x[:-1]),
+        "{root}/data_batch_2.bin: 12291 bytes are no multiple of 3073 per image",
+    ),
+    "binary: empty": (
+        lambda root: repack(root, "test_batch.bin", lambda x: b""),
+        "{root}/test_batch.bin: 0 bytes are no multiple of 3073",
+    ),
+    "binary: label out of range": (
+        lambda root: repack(root, "data_batch_2.bin", lambda x: b"\xff" + x[1:]),
+        "label 255 outside [0, 9] in data_batch_2.bin[0] ({root}/data_batch_2.bin)",
+    ),
+    "binary: missing": (
+        lambda root: (root / "data_batch_5.bin").unlink(),
+        "{root}/data_batch_5.bin: No such file or directory",
+    ),
+    "sheets: damaged": (
+        lambda root: cut(root / "train_4.webp", 2000),
+        "can't read CIFAR-10 file {root}/train_4.webp: ",
+    ),
+    "sheets: not webp": (
+        lambda root: (root / "test.webp").write_bytes(b"hello"),
+        "can't read CIFAR-10 file {root}/test.webp: ",
+    ),
+    "sheets: labels missing": (
+        lambda root: (root / "labels.npz").unlink(),
+        "{root}/labels.npz: No such file or directory",
+    ),
+    "sheets: labels damaged": (
+        lambda root: cut(root / "labels.npz", 100),
+        "can't read CIFAR-10 file {root}/labels.npz: ",
+    ),
+    "sheets: no train labels": (
+        lambda root: np.savez(root / "labels.npz", test_labels=np.zeros(4, int)),
+        "{root}/labels.npz: no array",
+    ),
+    "sheets: pickled labels": (
+        lambda root: save_labels(root, train_labels=np.array([{}] * 20)),
+        "can't read CIFAR-10 file {root}/labels.npz: Object arrays cannot be loaded",
+    ),
+    "sheets: float labels": (
+        lambda root: save_labels(root, test_labels=np.zeros(4)),
+        "{root}/labels.npz: test_labels must be integers, got float64",
+    ),
+    "sheets: count": (
+        lambda root: save_labels(root, train_labels=np.zeros(19, int)),
+        "{root}/labels.npz: train_labels of shape (19,) for 20 images",
+    ),
+    "sheets: label out of range": (
+        lambda root: save_labels(root, train_labels=np.arange(20)),
+        "label 10 outside [0, 9] in train[10] ({root}/labels.npz)",
+    ),
+    "sheets: no cifar": (
+        lambda root: (root / "train_1.webp").unlink(),
+        "no CIFAR-10 in {root}: none of data_batch_1, data_batch_1.bin, train_1.webp",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CIFAR_CASES)
+def test_cifar10_refuses(make, tmp_path, name):
+    damage, expected = CIFAR_CASES[name]
+    root = make.write_cifar(tmp_path / "cifar10", name.partition(":")[0])
+    damage(root)
+    check_refusal("cifar10", root, expected)
+
+
+def test_cifar10_refuses_a_sheet_that_is_no_grid(make, tmp_path):
+    root = make.write_cifar(tmp_path, "sheets")
+    data = make.encode(make.random_pixels(64, 60, 3), "WEBP", lossless=True)
+    (root / "train_2.webp").write_bytes(data)
+    check_refusal("cifar10", root, "train_2.webp: shape (64, 60, 3) is no grid of 32")
+
+
+def test_damaged_files_of_any_kind_give_one_line(make, tmp_path):
+    """Random bytes flipped in every file of every source: DataError or a dataset."""
+    rng = np.random.default_rng(0)
+    sources = {
+        "idx": make.write_idx(tmp_path / "idx", suffix=".gz"),
+        "cifar10": make.write_cifar(tmp_path / "python", "python"),
+    }
+    for source, root in sources.items():
+        for file in sorted(root.iterdir()):
+            data = file.read_bytes()
+            for _ in range(20):
+                damaged = bytearray(data)
+                for position in rng.integers(0, min(len(data), 300), 3):
+                    damaged[position] ^= 1 << rng.integers(8)
+                file.write_bytes(damaged)
+                try:
+                    load_dataset(source, path=root)
+                except DataError as error:
+                    assert "\n" not in str(error)
+            file.write_bytes(data)
+    assert builtins.open is open
