@@ -1,5 +1,7 @@
 """One policy for every test: 8 devices, strict promotion, warnings are errors."""
 
+import contextlib
+import logging
 import os
 
 import jax
@@ -17,3 +19,19 @@ def data_dir():
     if not folder:
         pytest.skip("JAXDL_DATA_DIR is not set")
     return folder
+
+
+@pytest.fixture
+def count_compiles(caplog):
+    """`with count_compiles("step") as compiles:` counts compiles of jitted `step`."""
+
+    @contextlib.contextmanager
+    def count(name):
+        start = len(caplog.records)
+        with jax.log_compiles(True), caplog.at_level(logging.WARNING):
+            yield lambda: sum(
+                record.getMessage().startswith(f"Compiling jit({name})")
+                for record in caplog.records[start:]
+            )
+
+    return count

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxdl.durations import Duration, duration_steps, parse_duration
@@ -49,6 +49,7 @@ def test_parse_duration_refuses(text, words):
         assert word in str(error.value)
 
 
+@settings(deadline=None)
 @given(
     st.floats(min_value=0, max_value=1e12, allow_nan=False),
     st.sampled_from(["epochs", "examples"]),
@@ -77,6 +78,7 @@ def test_duration_steps_converts(text, steps):
     assert duration_steps(duration, num_examples=50_000, batch_size=128) == steps
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 10**6), st.integers(1, 4096), st.floats(0.1, 1000, allow_nan=False)
 )

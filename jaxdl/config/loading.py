@@ -71,7 +71,7 @@ def load_config(
         >>> from jaxdl.config import STRICT
         >>> @dataclass(frozen=True, config=STRICT)
         ... class Training:
-        ...     learning_rate: float = Field(0.1, gt=0, description="Step size.")
+        ...     learning_rate: float = Field(default=0.1, gt=0, description="Step.")
         >>> load_config(Training, overrides=["learning_rate=1e-3"]).learning_rate
         0.001
     """
@@ -168,21 +168,18 @@ class _Reading:
     def _suggest_key(self, key: str) -> str:
         known = [*self.fields, *(section for section in self.sections if section)]
         section, _, name = key.rpartition(".")
-        siblings = self.sections.get(section, [])
-        prefix = f"{section}." if section else ""
-        by_initials = lambda full: "".join(word[0] for word in full.split("_")) == name
-        for sibling in siblings:
-            if by_initials(sibling):
-                return f". Did you mean {prefix + sibling!r}?"
-        close = difflib.get_close_matches(name, siblings, n=1)
+        siblings = [full for full in known if full.rpartition(".")[0] == section]
+        for full in siblings:
+            if _is_short_for(name, _last(full)):
+                return f". Did you mean {full!r}?"
+        close = difflib.get_close_matches(name, map(_last, siblings), n=1)
         if close:
+            prefix = f"{section}." if section else ""
             return f". Did you mean {prefix + close[0]!r}?"
         for full in known:  # the right name in the wrong section, or in none
-            last = full.rpartition(".")[2]
-            if last == name or by_initials(last):
+            if name == _last(full) or _is_short_for(name, _last(full)):
                 return f". Did you mean {full!r}?"
-        # The last names are compared once more to find `learningrate` without section.
-        return suggest(key, known) or suggest(name, [*self.fields])
+        return suggest(key, known)
 
     def validate(self, schema: type[Schema]) -> Any:
         """Builds the config; reports invalid values and conflicts between fields."""
@@ -224,6 +221,16 @@ class _Reading:
         key = written[0] if written else conflict.keys[0]
         place = self.places.get(key, _Place(False, 0, "defaults"))
         self.mistakes.append((place, f"{key}: {conflict.message}"))
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _is_short_for(short: str, name: str) -> bool:
+    """Tells whether a word is made of initials, as lr of learning_rate."""
+    initials = "".join(word[:1] for word in name.split("_"))
+    return len(short) > 1 and short == initials
 
 
 def _find_conflicts(config: Any, prefix: str = "") -> Iterator[Conflict]:

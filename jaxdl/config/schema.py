@@ -71,7 +71,7 @@ def describe_fields(schema: type) -> list[FieldDescription]:
         >>> from jaxdl.config import STRICT
         >>> @dataclass(frozen=True, config=STRICT)
         ... class Training:
-        ...     learning_rate: float = Field(0.1, gt=0, description="Step size.")
+        ...     learning_rate: float = Field(default=0.1, gt=0, description="Step.")
         >>> describe_fields(Training)[0].type
         'float > 0'
     """

@@ -170,7 +170,11 @@ def _read_sheets(folder: Path) -> dict[str, _Part]:
 
 def _read_sheet_labels(file: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as content:
+        # Opened here: np.load leaves a damaged file open.
+        with (
+            open(file, "rb") as handle,
+            np.load(handle, allow_pickle=False) as content,
+        ):
             labels = {name: content[f"{name}_labels"] for name in ("train", "test")}
     except KeyError as error:
         _refuse(file, f"no array {error}")

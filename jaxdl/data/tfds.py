@@ -48,7 +48,7 @@ class TfdsSplit:
         num_classes: int,
         image_shape: tuple[int, int, int],
         origin: str,
-        fingerprint: str = "",
+        files: Sequence[os.PathLike[str]] = (),
     ):
         """Keeps the source; nothing is read yet.
 
@@ -59,7 +59,7 @@ class TfdsSplit:
           num_classes: Labels must lie in [0, num_classes).
           image_shape: Height, width, channels to give out, in pixels.
           origin: The dataset's name and version, for messages.
-          fingerprint: What identifies the content.
+          files: The shards that hold the records, for the fingerprint.
         """
         self.name = name
         self.image_shape = image_shape
@@ -67,7 +67,7 @@ class TfdsSplit:
         self._records = records
         self._num_classes = num_classes
         self._origin = origin
-        self._fingerprint = fingerprint
+        self._files = tuple(files)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -78,18 +78,7 @@ class TfdsSplit:
         images = np.empty((len(indices), *self.image_shape), np.uint8)
         labels = np.empty(len(indices), np.int32)
         for row, index in enumerate(indices.tolist()):
-            where = f"{self.describe(index)} ({self._origin})"
-            try:
-                record = self._records[index]
-            except Exception as error:  # the reader's own, of many types
-                reason = show_reason(error)
-                raise DataError(f"can't read record: {where}: {reason}") from error
-            label = np.asarray(record["label"])
-            if not 0 <= label < self._num_classes:
-                last = self._num_classes - 1
-                raise DataError(f"label {label} outside [0, {last}] in {where}")
-            images[row] = self._decode(record["image"], where)
-            labels[row] = label
+            images[row], labels[row] = self._read_record(index)
         return {"images": images, "labels": labels}
 
     def describe(self, index: int) -> str:
@@ -97,8 +86,35 @@ class TfdsSplit:
         return f"{self.name}[{index}]"
 
     def fingerprint(self) -> str:
-        """The SHA-256 of name, version, split, and the shards' names and sizes."""
-        return hashlib.sha256(self._fingerprint.encode()).hexdigest()
+        """The SHA-256 of name, split, and each shard's name, size, first 256 KiB."""
+        # Sizes alone say little: shards are padded to whole blocks.
+        digest = hashlib.sha256(f"{self._origin} {self.name} {len(self)}".encode())
+        for path in self._files:
+            try:
+                with open(path, "rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    digest.update(f"{os.path.basename(path)} {size}".encode())
+                    digest.update(file.read(2**18))
+            except OSError as error:
+                shown, reason = show_path(path), show_reason(error)
+                raise DataError(f"can't read TFDS shard {shown}: {reason}") from None
+        return digest.hexdigest()
+
+    def _read_record(self, index: int) -> tuple[np.ndarray, int]:
+        where = f"{self.describe(index)} ({self._origin})"
+        try:
+            record = self._records[index]
+            image, label = record["image"], np.asarray(record["label"])
+        except Exception as error:  # the reader's own, of many types
+            reason = show_reason(error)
+            raise DataError(f"can't read record: {where}: {reason}") from error
+        # A truncated shard can give records without content, and no error.
+        if image is None or label.shape != () or label.dtype.kind not in "iu":
+            raise DataError(f"can't read record: {where}: it has no image and label")
+        if not 0 <= label < self._num_classes:
+            last = self._num_classes - 1
+            raise DataError(f"label {label} outside [0, {last}] in {where}")
+        return self._decode(image, where), int(label)
 
     def _decode(self, image: Any, where: str) -> np.ndarray:
         height, width, channels = self.image_shape
@@ -154,14 +170,14 @@ name:1.2.3
     splits = {}
     for stored, split in _SPLITS.items():
         if stored in builder.info.splits and split not in splits:
-            records, content = _open_split(builder, stored, decoders)
+            records, files = _open_split(builder, stored, decoders)
             splits[split] = TfdsSplit(
                 records,
                 name=stored,
                 num_classes=len(class_names),
                 image_shape=shape,
                 origin=origin,
-                fingerprint=content,
+                files=files,
             )
     if "train" not in splits:
         stored = ", ".join(builder.info.splits)
@@ -234,24 +250,25 @@ def _plan_images(
     return (height, width, channels), decoders
 
 
-def _open_split(builder: Any, stored: str, decoders: dict[str, Any]) -> tuple[Any, str]:
-    """The records of a split, and the names and sizes of its files."""
-    origin = builder.info.full_name
-    where = f"split {stored} of TFDS dataset {origin}"
-    info = builder.info.splits[stored]
+def _open_split(
+    builder: Any, stored: str, decoders: dict[str, Any]
+) -> tuple[Any, list[os.PathLike[str]]]:
+    """The records of a split, and the files that hold them."""
+    where = f"split {stored} of TFDS dataset {builder.info.full_name}"
     try:
         records = builder.as_data_source(stored, decoders=decoders)
-        sizes = [(file.name, os.stat(file).st_size) for file in info.filepaths]
-    except (NotImplementedError, ValueError):
-        records, sizes = None, []
-    except OSError as error:
-        missing = f": {show_path(error.filename)}" if error.filename else ""
-        raise DataError(f"can't open {where}{missing}: {show_reason(error)}") from None
+    except (NotImplementedError, ValueError, OSError):
+        records = None
     # TFDS also reads parquet at random positions, but writes it incompletely.
     found = builder.info.file_format
-    if records is None or found is None or found.value != "array_record":
+    if found is None or found.value != "array_record":
         raise DataError(
             f"{where} is stored as {found and found.value}: prepare it with "
             "file_format='array_record', to be read at random positions"
         )
-    return records, f"{origin} {stored} {info.num_examples} {sizes}"
+    files = list(builder.info.splits[stored].filepaths)
+    missing = [file for file in files if not os.path.exists(file)]
+    if missing or records is None:
+        shown = f": no file {show_path(missing[0])}" if missing else ""
+        raise DataError(f"can't open {where}{shown}; prepare it again")
+    return records, files

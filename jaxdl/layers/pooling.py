@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.typing import Array, Float
 
@@ -48,7 +49,7 @@ def max_pool(
     sides = (padding, padding)
     return jax.lax.reduce_window(
         x,
-        jnp.array(-jnp.inf, x.dtype),
+        np.array(-np.inf, x.dtype),  # on the host: JAX then knows the gradient
         jax.lax.max,
         window_dimensions=(1, window, window, 1),
         window_strides=(1, stride, stride, 1),

@@ -27,8 +27,8 @@ def make_mesh(
         than there are, or a number of devices that `model` does not divide.
 
     Example:
-      >>> make_mesh(data=1).shape
-      OrderedDict({'data': 1, 'model': 1})
+      >>> dict(make_mesh(data=1).shape)
+      {'data': 1, 'model': 1}
     """
     devices = jax.devices() if devices is None else list(devices)
     count = len(devices)

@@ -45,7 +45,7 @@ def tree_shardings(tree: Any, mesh: Mesh, *, rules: Rules = ()) -> Any:
       >>> tree = {"head": {"kernel": jax.ShapeDtypeStruct((4, 10), "float32")}}
       >>> rules = [("head/kernel", PartitionSpec(None, "model"))]
       >>> tree_shardings(tree, make_mesh(data=1), rules=rules)["head"]["kernel"].spec
-      PartitionSpec(None, 'model')
+      P(None, 'model')
     """
 
     def place(path: Any, leaf: Any) -> NamedSharding:

@@ -51,19 +51,7 @@ def read_command_line(
         >>> read_command_line(Experiment, ["/dev/null", "seed=3"]).seed
         3
     """
-    parser = _Parser(
-        usage="%(prog)s CONFIG.yaml [key=value ...] [--resume]",
-        description=doc,
-        epilog=_list_fields(schema),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="CONFIG.yaml key=value",
-        help="what differs from the defaults: a file, then values that win over it",
-    )
+    parser = _make_parser(schema, "CONFIG.yaml [key=value ...] [--resume]", doc=doc)
     parser.add_argument("--resume", action="store_true", help="same as run.resume=true")
     arguments = parser.parse_intermixed_args(argv)
     if not arguments.words:
@@ -73,6 +61,52 @@ def read_command_line(
         parser.error(f"the config file comes first, got {file!r}")
     overrides += ["run.resume=true"] * arguments.resume
     return load_config(schema, file, overrides)
+
+
+def read_run_command_line(
+    schema: type[Schema],
+    argv: Sequence[str],
+    *,
+    doc: str | None = None,
+    files: str | None = None,
+) -> tuple[str, list[str], Schema]:
+    """Reads the command line of a script that works on a finished run's folder.
+
+    Args:
+        schema: The script's schema.
+        argv: The arguments after the script's name: the run folder, then files if the
+            script takes any, and `key=value` overrides in any order. A word with a
+            `=` in it is an override unless there is a file of that name.
+        doc: What `--help` begins with: the script's own documentation.
+        files: What the files are called in `--help`; None for a script without.
+
+    Returns:
+        The run folder, the files and the frozen config.
+
+    Raises:
+        ConfigError: One line for each mistake.
+
+    Example:
+        >>> from pydantic.dataclasses import dataclass
+        >>> from jaxdl.config import STRICT
+        >>> @dataclass(frozen=True, config=STRICT)
+        ... class Tool:
+        ...     top: int = 5
+        >>> read_run_command_line(Tool, ["runs/a", "b.png", "top=1"], files="IMAGE")
+        ('runs/a', ['b.png'], Tool(top=1))
+    """
+    usage = f"RUN_FOLDER {f'{files} ... ' if files else ''}[key=value ...]"
+    parser = _make_parser(schema, usage, doc=doc)
+    words = parser.parse_intermixed_args(argv).words
+    overrides = [word for word in words if "=" in word and not os.path.exists(word)]
+    folder, *rest = [word for word in words if word not in overrides] or [None]
+    if folder is None:
+        parser.error("the run folder is missing")
+    if files and not rest:
+        parser.error(f"there is no {files}")
+    if rest and not files:
+        parser.error(f"{rest[0]!r}: wanted key=value")
+    return folder, rest, load_config(schema, None, overrides)
 
 
 def run_script(main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -103,6 +137,18 @@ def run_script(main: Callable[[list[str]], int | None]) -> NoReturn:
         sys.stderr.write("jaxdl: interrupted\n")
         status = _INTERRUPTED
     sys.exit(status)
+
+
+def _make_parser(schema: type, usage: str, *, doc: str | None) -> _Parser:
+    parser = _Parser(
+        usage=f"%(prog)s {usage}",
+        description=doc,
+        epilog=_list_fields(schema),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    return parser
 
 
 def _list_fields(schema: type) -> str:

@@ -16,6 +16,7 @@ from jaxdl.recipes.sections import (
     RunSection,
     ScheduleSection,
     find_batch_conflicts,
+    find_rate_conflicts,
 )
 
 
@@ -33,10 +34,13 @@ class ClassifierConfig:
     run: RunSection = Field(default_factory=RunSection)
 
     def find_conflicts(self) -> list[Conflict]:
-        """Checks the batch against the parts and devices it is split into."""
-        return find_batch_conflicts(
-            data=self.data, optimizer=self.optimizer, mesh=self.mesh
-        )
+        """Checks what only several sections together tell."""
+        return [
+            *find_batch_conflicts(
+                data=self.data, optimizer=self.optimizer, mesh=self.mesh
+            ),
+            *find_rate_conflicts(optimizer=self.optimizer, schedule=self.schedule),
+        ]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -44,13 +48,14 @@ class EvaluationConfig:
     """Which checkpoint of a run to score, on what."""
 
     split: Literal["train", "validation", "test"] = Field(
-        "test", description="Split to score."
+        default="test", description="Split to score."
     )
     checkpoint: Literal["best", "last"] | int = Field(
-        "best", description="Best by validation accuracy, newest, or that of a step."
+        default="best",
+        description="Best by validation accuracy, newest, or that of a step.",
     )
     batch_size: int = Field(
-        512, ge=1, description="Examples per step; does not change the result."
+        default=512, ge=1, description="Examples per step; does not change the result."
     )
     mesh: MeshSection = Field(default_factory=MeshSection)
 
@@ -60,6 +65,9 @@ class PredictionConfig:
     """Which checkpoint of a run to ask, and for how many classes."""
 
     checkpoint: Literal["best", "last"] | int = Field(
-        "best", description="Best by validation accuracy, newest, or that of a step."
+        default="best",
+        description="Best by validation accuracy, newest, or that of a step.",
     )
-    top: int = Field(5, ge=1, description="How many classes to print per image.")
+    top: int = Field(
+        default=5, ge=1, description="How many classes to print per image."
+    )

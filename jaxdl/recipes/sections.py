@@ -1,90 +1,31 @@
 """The config sections users type: one documented field per line. Imports no JAX."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from jaxdl.config import STRICT, Conflict, suggest
+from jaxdl.config import STRICT, Conflict
 from jaxdl.durations import parse_duration
-
-# The names are written out because the tables they mirror import JAX, and a config must
-# be checked without it; a test compares both.
-ModelName = Literal[
-    "resnet8_cifar",
-    "resnet20_cifar",
-    "resnet32_cifar",
-    "resnet44_cifar",
-    "resnet56_cifar",
-    "resnet110_cifar",
-    "plain8_cifar",
-    "plain20_cifar",
-    "plain32_cifar",
-    "plain44_cifar",
-    "plain56_cifar",
-    "plain110_cifar",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-]
-OptimizerName = Literal["sgd", "adamw", "lamb", "lars"]
-ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
-
-MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
-OPTIMIZER_NAMES: tuple[str, ...] = get_args(OptimizerName)
-SCHEDULE_NAMES: tuple[str, ...] = get_args(ScheduleName)
-SCHEDULE_READERS: dict[str, tuple[str, ...]] = {
-    "warmup": ("constant", "cosine", "step"),
-    "milestones": ("step",),
-    "factor": ("step",),
-    "final": ("cosine",),
-}
-SOURCE_NAMES = ("digits", "idx", "cifar10", "folder", "tfds")
-
-
-def _check_duration(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
-def _check_interval(text: str) -> str:
-    if parse_duration(text).value == 0:
-        raise ValueError(f"{text!r} is zero; wanted a positive duration")
-    return text
-
-
-def _check_source(source: str) -> str:
-    name, colon, dataset = source.partition(":")
-    if source in SOURCE_NAMES and source != "tfds":
-        return source
-    if name == "tfds":
-        if dataset:
-            return source
-        raise ValueError("wanted the dataset's name too, as in tfds:mnist")
-    names = [*SOURCE_NAMES[:-1], "tfds:<name>"]
-    hint = suggest(name, SOURCE_NAMES)
-    raise ValueError(f"unknown source {source!r}; wanted {', '.join(names)}{hint}")
-
-
-def _check_folder(name: str) -> str:
-    if not name or name in (".", "..") or "/" in name or "\\" in name:
-        raise ValueError(f"{name!r} can't name a folder")
-    return name
-
-
-_Duration = Annotated[str, AfterValidator(_check_duration)]
-_Interval = Annotated[str, AfterValidator(_check_interval)]
+from jaxdl.recipes.field_types import (
+    SCHEDULE_READERS,
+    DurationText,
+    FolderName,
+    IntervalText,
+    ModelName,
+    OptimizerName,
+    ScheduleName,
+    SourceName,
+)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelSection:
     """The network."""
 
-    name: ModelName = Field("resnet20_cifar", description="Network to train.")
+    name: ModelName = Field(default="resnet20_cifar", description="Network to train.")
     dtype: Literal["float32", "bfloat16"] = Field(
-        "float32",
+        default="float32",
         description="Type to compute in; parameters and losses are float32 always.",
     )
 
@@ -93,55 +34,62 @@ class ModelSection:
 class DataSection:
     """The dataset, its splits and how it is read."""
 
-    source: Annotated[str, AfterValidator(_check_source)] = Field(
-        "digits", description="One of digits, idx, cifar10, folder, tfds:<name>."
+    source: SourceName = Field(
+        default="digits",
+        description="One of digits, idx, cifar10, folder, tfds:<name>.",
     )
     path: str | None = Field(
-        None,
+        default=None,
         min_length=1,
         description="Folder of the data, also looked for under $JAXDL_DATA_DIR.",
     )
     image_size: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=4096,
         description="Height and width to resize to; null keeps the source's own.",
     )
     batch_size: int = Field(
-        128, ge=1, description="Examples per training step, over all devices."
+        default=128, ge=1, description="Examples per training step, over all devices."
     )
     eval_batch_size: int = Field(
-        512, ge=1, description="Examples per evaluation step, over all devices."
+        default=512, ge=1, description="Examples per evaluation step, over all devices."
     )
     validation_fraction: float = Field(
-        0.1,
+        default=0.1,
         gt=0,
         lt=1,
         description="Part cut from train for validation if the source has none.",
     )
     test_fraction: float = Field(
-        0.1,
+        default=0.1,
         gt=0,
         lt=1,
         description="Part cut from train for the test if the source has none.",
     )
     split_seed: int = Field(
-        0, ge=0, lt=2**32, description="Seed of the cut, apart from that of the run."
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="Seed of the cut, apart from that of the run.",
     )
     residency: Literal["auto", "device", "stream"] = Field(
-        "auto",
+        default="auto",
         description="Keep images on the device or stream them; auto goes by size.",
     )
     device_bytes: int = Field(
-        2_000_000_000,
+        default=2_000_000_000,
         ge=0,
         description="Images up to this many bytes live on the device under auto.",
     )
     num_workers: int = Field(
-        2, ge=0, le=256, description="Threads or processes that decode when streaming."
+        default=2,
+        ge=0,
+        le=256,
+        description="Threads or processes that decode when streaming.",
     )
     prefetch: int = Field(
-        2, ge=1, le=64, description="Batches to read ahead when streaming."
+        default=2, ge=1, le=64, description="Batches to read ahead when streaming."
     )
 
     def find_conflicts(self) -> list[Conflict]:
@@ -166,7 +114,7 @@ class LossSection:
     """The loss."""
 
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Probability spread over all classes."
+        default=0.0, ge=0, lt=1, description="Probability spread over all classes."
     )
 
 
@@ -174,32 +122,46 @@ class LossSection:
 class OptimizerSection:
     """The update of the parameters."""
 
-    name: OptimizerName = Field("sgd", description="Optimizer.")
+    name: OptimizerName = Field(default="sgd", description="Optimizer.")
     learning_rate: float = Field(
-        0.1, gt=0, description="Peak learning rate; the schedule scales it."
+        default=0.1, gt=0, description="Peak learning rate; the schedule scales it."
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd and lars.")
-    nesterov: bool = Field(True, description="Nesterov momentum for sgd and lars.")
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="Momentum of sgd and lars."
+    )
+    nesterov: bool = Field(
+        default=True, description="Nesterov momentum for sgd and lars."
+    )
     weight_decay: float = Field(
-        1e-4, ge=0, description="Weight decay; biases and scales are spared."
+        default=1e-4, ge=0, description="Weight decay; biases and scales are spared."
     )
     b1: float = Field(
-        0.9, ge=0, lt=1, description="Decay of the mean gradient, adamw and lamb."
+        default=0.9,
+        ge=0,
+        lt=1,
+        description="Decay of the mean gradient, adamw and lamb.",
     )
     b2: float = Field(
-        0.999, ge=0, lt=1, description="Decay of the squared gradient, adamw and lamb."
+        default=0.999,
+        ge=0,
+        lt=1,
+        description="Decay of the squared gradient, adamw and lamb.",
     )
     eps: float = Field(
-        1e-8, gt=0, description="Keeps the quotient of adamw and lamb finite."
+        default=1e-8, gt=0, description="Keeps the quotient of adamw and lamb finite."
     )
     clip_norm: float | None = Field(
-        None, gt=0, description="Largest norm of the whole gradient; null: no limit."
+        default=None,
+        gt=0,
+        description="Largest norm of the whole gradient; null: no limit.",
     )
     accumulate: int = Field(
-        1, ge=1, description="Parts that a batch is computed in, to save memory."
+        default=1,
+        ge=1,
+        description="Parts that a batch is computed in, to save memory.",
     )
     ema_decay: float | None = Field(
-        None,
+        default=None,
         gt=0,
         lt=1,
         description="Decay of averaged weights for evaluation; null: none are kept.",
@@ -210,16 +172,24 @@ class OptimizerSection:
 class ScheduleSection:
     """The learning rate over time. Lengths are "10 epochs", "500 steps", ..."""
 
-    name: ScheduleName = Field("cosine", description="Shape of the learning rate.")
-    duration: _Interval = Field("10 epochs", description="Length of the training.")
-    warmup: _Duration = Field("0 steps", description="Length of the linear warm-up.")
-    milestones: tuple[_Interval, ...] = Field(
-        (), description="When the step schedule multiplies by the factor."
+    name: ScheduleName = Field(
+        default="cosine", description="Shape of the learning rate."
+    )
+    duration: IntervalText = Field(
+        default="10 epochs", description="Length of the training."
+    )
+    warmup: DurationText = Field(
+        default="0 steps", description="Length of the linear warm-up."
+    )
+    milestones: tuple[IntervalText, ...] = Field(
+        default=(), description="When the step schedule multiplies by the factor."
     )
     factor: float = Field(
-        0.1, gt=0, le=1, description="Multiplier at each milestone of step."
+        default=0.1, gt=0, le=1, description="Multiplier at each milestone of step."
     )
-    final: float = Field(0.0, ge=0, description="Learning rate that cosine ends with.")
+    final: float = Field(
+        default=0.0, ge=0, description="Learning rate that cosine ends with."
+    )
 
     def find_conflicts(self) -> list[Conflict]:
         """Checks what the shape reads, and the order of times in the same unit."""
@@ -258,17 +228,22 @@ class AugmentSection:
     """What is done to images on the device."""
 
     crop_padding: int = Field(
-        0, ge=0, le=512, description="Pixels to pad with before the random crop."
+        default=0,
+        ge=0,
+        le=512,
+        description="Pixels to pad with before the random crop.",
     )
     crop_mode: Literal["constant", "reflect"] = Field(
-        "constant", description="Padding with zeros or with the mirrored image."
+        default="constant", description="Padding with zeros or with the mirrored image."
     )
-    flip: bool = Field(False, description="Flip left and right half of the time.")
+    flip: bool = Field(
+        default=False, description="Flip left and right half of the time."
+    )
     mean: Literal["measured"] | tuple[float, ...] = Field(
-        "measured", description="Channel means in [0, 1], or measured on train."
+        default="measured", description="Channel means in [0, 1], or measured on train."
     )
     std: Literal["measured"] | tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        "measured", description="Channel deviations, or measured on train."
+        default="measured", description="Channel deviations, or measured on train."
     )
 
     def find_conflicts(self) -> list[Conflict]:
@@ -290,11 +265,18 @@ class MeshSection:
     """The devices."""
 
     data: int = Field(
-        -1, ge=-1, description="Devices that share a batch; -1 takes all there are."
+        default=-1,
+        ge=-1,
+        description="Devices that share a batch; -1 takes all there are.",
     )
-    model: int = Field(1, ge=1, description="Devices that share the parameters.")
+    model: int = Field(
+        default=1, ge=1, description="Devices that share the parameters."
+    )
     simulated_devices: int = Field(
-        0, ge=0, le=512, description="Simulate this many CPU devices; 0: real ones."
+        default=0,
+        ge=0,
+        le=512,
+        description="Simulate this many CPU devices; 0: real ones.",
     )
 
     def find_conflicts(self) -> list[Conflict]:
@@ -316,35 +298,42 @@ class MeshSection:
 class RunSection:
     """The run folder, what is written to it and how often."""
 
-    folder: str = Field("runs", min_length=1, description="Where run folders go.")
-    name: Annotated[str, AfterValidator(_check_folder)] | None = Field(
-        None, description="Name of the run folder; null makes one up."
+    folder: str = Field(
+        default="runs", min_length=1, description="Where run folders go."
+    )
+    name: FolderName | None = Field(
+        default=None, description="Name of the run folder; null makes one up."
     )
     seed: int = Field(
-        0, ge=0, lt=2**32, description="Seed of parameters, data order, augmentation."
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="Seed of parameters, data order, augmentation.",
     )
     resume: bool = Field(
-        False, description="Continue the run in its folder if there is one."
+        default=False, description="Continue the run in its folder if there is one."
     )
-    log_every: _Interval = Field(
-        "50 steps", description="How often training metrics are written."
+    log_every: IntervalText = Field(
+        default="50 steps", description="How often training metrics are written."
     )
-    evaluate_every: _Interval = Field(
-        "1 epochs", description="How often the validation split is scored."
+    evaluate_every: IntervalText = Field(
+        default="1 epochs", description="How often the validation split is scored."
     )
-    checkpoint_every: _Interval = Field(
-        "1 epochs", description="How often a checkpoint is saved."
+    checkpoint_every: IntervalText = Field(
+        default="1 epochs", description="How often a checkpoint is saved."
     )
     keep_last: int = Field(
-        2, ge=1, description="Newest checkpoints to keep besides the best one."
+        default=2, ge=1, description="Newest checkpoints to keep besides the best one."
     )
-    tensorboard: bool = Field(True, description="Write TensorBoard events.")
-    wandb: bool = Field(False, description="Log to Weights & Biases (extra: wandb).")
+    tensorboard: bool = Field(default=True, description="Write TensorBoard events.")
+    wandb: bool = Field(
+        default=False, description="Log to Weights & Biases (extra: wandb)."
+    )
     scan_steps: int = Field(
-        0, ge=0, description="Steps per compiled loop; 0 chooses by the device."
+        default=0, ge=0, description="Steps per compiled loop; 0 chooses by the device."
     )
     compilation_cache: str | None = Field(
-        None, min_length=1, description="Folder that keeps compiled programs."
+        default=None, min_length=1, description="Folder that keeps compiled programs."
     )
 
 

@@ -90,10 +90,11 @@ def read_card(run: RunFolder) -> DatasetCard:
       CheckpointError: it is missing or not readable.
     """
     try:
-        content = json.loads(run.dataset.read_text())
-        return DatasetCard(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-        )
+        content: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in json.loads(run.dataset.read_text()).items()
+        }
+        return DatasetCard(**content)
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{run.dataset}: unreadable ({error})") from None
 

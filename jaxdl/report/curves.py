@@ -1,6 +1,7 @@
 """Loss and accuracy over the epochs of a run."""
 
 import math
+import numbers
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -111,5 +112,5 @@ def _mark_best(axes: Axes, best: Mapping[str, Any], name: str) -> None:
 
 def _finite_or_gap(value: Any) -> float:
     # JSON has no NaN: a loss that isn't finite may be null or text in the row.
-    is_number = isinstance(value, int | float) and math.isfinite(value)
+    is_number = isinstance(value, numbers.Real) and math.isfinite(value)
     return float(value) if is_number else math.nan

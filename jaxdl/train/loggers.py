@@ -6,11 +6,12 @@ A row is a dict with `step`, `epoch`, `split` and numbers by name.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Row = Mapping[str, Any]
 
 
+@runtime_checkable
 class Logger(Protocol):
     """What the training script asks of a place for numbers."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from jaxdl.typing import Array, Batch, Bool, Int, Params, PRNGKey
+from jaxdl.typing import Array, Batch, PRNGKey
 
 Statistics = Any
 """A tree of sums over examples; two of them merge by addition."""
@@ -25,19 +25,29 @@ The loss is the mean over the batch; the statistics are sums over it."""
 class TrainState:
     """Everything a resumed run needs to repeat an uninterrupted one bit for bit.
 
-    `totals` sums the statistics of the steps since they were last logged. `finite`
-    turns False at the first step whose loss, gradient or result is not finite; that
-    step and all later ones leave the state as it was.
+    Its fields are not typed further, as trees of shapes and of shardings take the same
+    form.
+
+    Attributes:
+      step: number of updates done; int32 scalar.
+      params: the parameters.
+      model_state: the other variable collections, such as running statistics.
+      optimizer_state: as optax keeps it.
+      ema_params: moving average of the parameters, or None.
+      key: typed scalar key, the source of the run's randomness; never changes.
+      totals: statistics of the steps since they were last logged, summed.
+      finite: bool scalar; False from the first step on whose loss, gradient or result
+        was not finite. That step and all later ones leave the rest as it was.
     """
 
-    step: Int[Array, ""]
-    params: Params
+    step: Any
+    params: Any
     model_state: Any
-    optimizer_state: optax.OptState
-    ema_params: Params | None
-    key: PRNGKey
-    totals: Statistics
-    finite: Bool[Array, ""]
+    optimizer_state: Any
+    ema_params: Any
+    key: Any
+    totals: Any
+    finite: Any
 
 
 def init_variables(
@@ -91,7 +101,7 @@ def init_train_state(
         lambda p, s, b, k: loss_fn(p, s, b, key=k), params, variables, batch, key
     )
     totals = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), trace[1][1])
-    return TrainState(
+    state = TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         model_state=variables,
@@ -102,6 +112,14 @@ def init_train_state(
         totals=totals,
         finite=jnp.ones((), bool),
     )
+    return jax.tree.map(_strengthen, state)
+
+
+def _strengthen(leaf: Array) -> Array:
+    """Drops JAX's weak typing, which the first update would: a second compile."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf
+    return jax.lax.convert_element_type(leaf, leaf.dtype)
 
 
 def clear_totals(totals: Statistics) -> Statistics:

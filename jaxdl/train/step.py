@@ -83,10 +83,10 @@ def make_train_step(
         # `where`, not a product with 0: 0 x NaN is NaN.
         kept = jax.tree.map(
             lambda new, old: new if new is old else jnp.where(finite, new, old),
-            new.replace(key=None),  # pyright: ignore[reportAttributeAccessIssue]
-            state.replace(key=None),  # pyright: ignore[reportAttributeAccessIssue]
+            new,
+            state,
         )
-        return kept.replace(key=state.key, finite=finite), statistics
+        return kept.replace(finite=finite), statistics
 
     shardings = None if state_shardings is None else (state_shardings, None)
     return jax.jit(step, donate_argnums=0, out_shardings=shardings)

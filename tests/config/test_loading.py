@@ -14,7 +14,7 @@ from jaxdl.errors import ConfigError
 
 @dataclass(frozen=True, config=STRICT)
 class Inner:
-    rate: float = Field(0.1, gt=0)
+    rate: float = Field(default=0.1, gt=0)
     kind: Literal["linear", "cubic"] = "linear"
     name: str | None = None
     sizes: tuple[int, ...] = ()
@@ -25,7 +25,7 @@ class Inner:
 
 @dataclass(frozen=True, config=STRICT)
 class Schema:
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     inner: Inner = Inner()
 
     def find_conflicts(self):
@@ -337,7 +337,11 @@ def test_load_config_refuses_an_override_in_one_line(override, words):
 _yaml_characters = st.text("seedinrat:-[]{}&*!|>'\"%@`#,?~.=$\\ \n\t019", max_size=60)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.one_of(st.binary(max_size=80), _yaml_characters.map(str.encode)))
 def test_load_config_fuzzed_file_gives_a_config_or_a_config_error(load, content):
     try:
@@ -347,7 +351,7 @@ def test_load_config_fuzzed_file_gives_a_config_or_a_config_error(load, content)
     assert load(dump_config(config)) == config
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(st.text(max_size=40), _yaml_characters), max_size=3))
 def test_load_config_fuzzed_overrides_give_a_config_or_a_config_error(words):
     prefixes = ["inner.name=", "inner.labels=", "seed="]

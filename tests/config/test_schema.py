@@ -18,8 +18,8 @@ from jaxdl.config import (
 
 @dataclass(frozen=True, config=STRICT)
 class Inner:
-    rate: float = Field(0.1, gt=0, le=1, description="Step size.")
-    limit: float | None = Field(None, gt=0)
+    rate: float = Field(default=0.1, gt=0, le=1, description="Step size.")
+    limit: float | None = Field(default=None, gt=0)
     kind: Literal["linear", "cubic", "square"] = "linear"
     only: Literal["one"] = "one"
     scale: Literal["measured"] | tuple[Annotated[float, Field(gt=0)], ...] = "measured"
@@ -90,7 +90,8 @@ def test_dump_config_writes_every_field_in_order():
 @pytest.mark.parametrize(
     "text",
     ["1e-3", "no", "null", "~", "", "007", "1.5", "true", "a: b", "- x", "#c", "*a",
-     "&a", "!t", "'", '"', "%d", "@x", "`x", " lead", "trail ", "é→猫", "=", "<<", ".inf"],
+     "&a", "!t", "'", '"', "%d", "@x", "`x", " lead", "trail ", "é→猫", "=", "<<",
+     ".inf"],
 )  # fmt: skip
 def test_dump_config_round_trips_text(text, tmp_path):
     config = Schema(size=1, text=text, names=(text, text))

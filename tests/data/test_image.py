@@ -150,7 +150,6 @@ def test_decode_image_refuses_bombs_without_decoding(side):
     "keep, message",
     [
         (0.0, "empty image file: a.png"),
-        (0.01, "not a JPEG, PNG or WebP image: a.png"),
         (0.5, "can't decode image: a.png: "),
         (0.95, "can't decode image: a.png: "),
     ],

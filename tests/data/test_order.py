@@ -51,7 +51,8 @@ def test_permute_examples_puts_examples_anywhere():
         permute_examples(20, purpose=TRAIN_ORDER, epoch=epoch, seed=0)
         for epoch in range(2000)
     ]
-    counts = np.stack([np.bincount(place, minlength=20) for place in zip(*places)])  # noqa: B905
+    columns = np.stack(places, axis=1)
+    counts = np.stack([np.bincount(column, minlength=20) for column in columns])
     # Each cell is binomial(2000, 1/20): mean 100, deviation 9.7; 400 cells.
     assert np.abs(counts - 100).max() < 5 * 9.75
 

@@ -154,7 +154,7 @@ def test_tfds_split_names_a_damaged_shard(tiny, damage):
         ({"label": tfds.features.Scalar(np.int64)}, "label .* has no classes: it is"),
         (
             {"image": tfds.features.Tensor(shape=(8, 8), dtype=np.uint8)},
-            r"must be uint8 of shape \(height, width, channels\), it is uint8 .*\(8, 8\)",
+            r"uint8 of shape \(height, width, channels\), it is uint8 .*\(8, 8\)",
         ),
         (
             {"image": tfds.features.Tensor(shape=(8, 8, 1), dtype=np.float32)},

@@ -12,7 +12,7 @@ from jaxdl.errors import ConfigError
 from jaxdl.models import MODELS
 from jaxdl.optim import OPTIMIZERS, SCHEDULES
 from jaxdl.recipes import sections
-from jaxdl.recipes.sections import (
+from jaxdl.recipes.field_types import (
     MODEL_NAMES,
     OPTIMIZER_NAMES,
     SCHEDULE_NAMES,
@@ -181,6 +181,7 @@ _BAD = [
     (["run.seed=4294967296"], ["run.seed: wanted int >= 0, < 4294967296"]),
     (["run.name=a/b"], ["run.name: 'a/b' can't name a folder"]),
     (["run.name=.."], ["run.name: '..' can't name a folder"]),
+    ([f"run.name={'x' * 201}"], ["run.name: has 201 bytes, wanted at most 200"]),
     (["run.folder=''"], ["run.folder: wanted text"]),
     (["run.keep_last=0"], ["run.keep_last: wanted int >= 1, got 0"]),
     (["run.log_every=0 steps"], ["run.log_every: '0 steps' is zero"]),
@@ -193,7 +194,7 @@ _BAD = [
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"), _BAD, ids=[" ".join(row[0]) for row in _BAD]
+    ("overrides", "words"), _BAD, ids=[" ".join(row[0])[:60] for row in _BAD]
 )
 def test_bad_config_gives_one_clear_line(experiment_schema, overrides, words):
     with pytest.raises(ConfigError) as error:

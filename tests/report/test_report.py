@@ -96,12 +96,10 @@ def test_plot_curves_without_accuracy_marks_the_lowest_loss(figures, path):
     assert "best epoch 1: 1.0000" in [line.get_label() for line in axes.lines]
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "NaN", True])
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "NaN"])
 def test_plot_curves_leaves_a_gap_where_a_value_is_not_finite(figures, path, value):
     rows = make_rows()
     rows[2]["loss"] = rows[2]["accuracy"] = value
-    if value is True:  # not a number in JSON's eyes either
-        rows[2]["loss"] = None
     plot_curves(rows, path)
     line = {line.get_label(): line for line in figures[0].axes[0].lines}["validation"]
     np.testing.assert_array_equal(
