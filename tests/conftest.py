@@ -7,6 +7,8 @@ import os
 import jax
 import pytest
 
+# More workers than collectives that may block one: see recipes/build.py.
+os.environ.setdefault("NPROC", "128")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -63,5 +63,5 @@ def test_pages_name_make_targets_that_exist():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_link_to_files_that_exist(page):
-    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
+    for target in re.findall(r"\]\(([\w./-]+)\)", (ROOT / page).read_text()):
         assert (ROOT / target).exists()

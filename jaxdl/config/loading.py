@@ -176,9 +176,12 @@ class _Reading:
         if close:
             prefix = f"{section}." if section else ""
             return f". Did you mean {prefix + close[0]!r}?"
-        for full in known:  # the right name in the wrong section, or in none
-            if name == _last(full) or _is_short_for(name, _last(full)):
-                return f". Did you mean {full!r}?"
+        # The right name in the wrong section, or in none.
+        same = [full for full in known if name == _last(full)]
+        same += [full for full in known if _is_short_for(name, _last(full))]
+        if same:
+            nearest = max(same, key=lambda full: _similarity(key, full))
+            return f". Did you mean {nearest!r}?"
         return suggest(key, known)
 
     def validate(self, schema: type[Schema]) -> Any:
@@ -225,6 +228,10 @@ class _Reading:
 
 def _last(key: str) -> str:
     return key.rpartition(".")[2]
+
+
+def _similarity(a: str, b: str) -> float:
+    return difflib.SequenceMatcher(None, a, b).ratio()
 
 
 def _is_short_for(short: str, name: str) -> bool:

@@ -1,6 +1,7 @@
 """Config sections turned into objects; the last place that knows a config."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,7 @@ def build_mesh(section: MeshSection) -> Mesh:
       ConfigError: more devices asked for than there are.
     """
     if section.simulated_devices:
-        jax.config.update("jax_num_cpu_devices", section.simulated_devices)
+        _simulate_devices(section.simulated_devices)
     try:
         return make_mesh(data=section.data, model=section.model)
     except ValueError as error:
@@ -55,6 +56,15 @@ def build_mesh(section: MeshSection) -> Mesh:
         if jax.default_backend() == "cpu" and not section.simulated_devices:
             hint = "; mesh.simulated_devices=N makes N of this CPU"
         raise ConfigError(f"mesh: {error}{hint}") from None
+
+
+def _simulate_devices(count: int) -> None:
+    # XLA's CPU collectives block a worker thread each until every device has joined.
+    # With as many workers as cores they can take all of them while another device
+    # still needs one to get there: a deadlock, seen after 640 steps on 2 cores. XLA
+    # reads the size of its pool here; idle workers cost nothing.
+    os.environ.setdefault("NPROC", str(max(64, 16 * count)))
+    jax.config.update("jax_num_cpu_devices", count)
 
 
 def check_batch_size(batch_size: int, *, accumulate: int, mesh: Mesh) -> None:
@@ -123,8 +133,20 @@ def build_channel_statistics(
     return tuple(section.mean), tuple(section.std)
 
 
-def build_augment(section: AugmentSection) -> Callable[..., jax.Array]:
-    """The augmentation `(images, *, key) -> images`."""
+def build_augment(
+    section: AugmentSection, *, image_shape: tuple[int, int, int]
+) -> Callable[..., jax.Array]:
+    """The augmentation `(images, *, key) -> images`.
+
+    Raises:
+      ConfigError: images too small for the mirrored border asked for.
+    """
+    side = min(image_shape[:2])
+    if section.crop_mode == "reflect" and section.crop_padding >= side:
+        raise ConfigError(
+            f"augment.crop_padding={section.crop_padding} can't be mirrored from "
+            f"images of {image_shape[0]}x{image_shape[1]}; wanted at most {side - 1}"
+        )
     return make_augment(
         crop_padding=section.crop_padding,
         crop_mode=section.crop_mode,
@@ -155,7 +177,8 @@ def build_schedule(
     """The learning rate by step, and the number of steps.
 
     Raises:
-      ConfigError: the warm-up is not shorter than the training.
+      ConfigError: the warm-up is not shorter than the training, or the milestones
+        do not grow or are not all before its end.
     """
     sizes = {"num_examples": num_examples, "batch_size": batch_size}
     num_steps = build_steps(section.duration, **sizes)
@@ -165,14 +188,22 @@ def build_schedule(
             f"schedule.warmup ({section.warmup}) is {warmup} steps, not shorter than "
             f"schedule.duration ({section.duration}), {num_steps} steps"
         )
+    milestones = tuple(
+        duration_steps(parse_duration(text), **sizes) for text in section.milestones
+    )
+    times = [0, *milestones, num_steps]
+    if any(a >= b for a, b in zip(times, times[1:], strict=False)):
+        raise ConfigError(
+            f"schedule.milestones ({', '.join(section.milestones)}) are the steps "
+            f"{', '.join(map(str, milestones))}; wanted growing ones below "
+            f"{num_steps}, the end"
+        )
     schedule = make_schedule(
         section.name,
         learning_rate=optimizer.learning_rate,
         num_steps=num_steps,
         warmup_steps=warmup,
-        milestones=tuple(
-            duration_steps(parse_duration(text), **sizes) for text in section.milestones
-        ),
+        milestones=milestones,
         factor=section.factor,
         final=section.final,
     )

@@ -1,6 +1,6 @@
 """Supervised image classification: what is trained, what is measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,16 +67,8 @@ def make_classification_loss(
     """
 
     def loss_fn(params: Params, model_state: Any, batch: Batch, *, key: Array):
-        key_augment, key_dropout = jax.random.split(key)
-        images = to_float(batch["images"])
-        if augment is not None:
-            images = augment(images, key=key_augment)
-        logits, model_state = classifier.model.apply(
-            {"params": params, **model_state},
-            normalize(images, mean=classifier.mean, std=classifier.std),
-            train=True,
-            mutable=list(model_state),
-            rngs={"dropout": key_dropout},
+        logits, model_state = _apply_in_training(
+            classifier, augment, params, model_state, batch, key=key
         )
         losses = softmax_cross_entropy(
             logits, batch["labels"], label_smoothing=label_smoothing
@@ -90,6 +82,70 @@ def make_classification_loss(
         return jnp.mean(losses), (model_state, statistics)
 
     return loss_fn
+
+
+def make_activations(
+    classifier: Classifier, *, augment: Callable[..., Array] | None = None
+) -> Callable[..., dict[str, Array]]:
+    """What every module of the network puts out in a training step.
+
+    Args:
+      classifier: the network and its preparation.
+      augment: as in `make_classification_loss`.
+
+    Returns:
+      `activations(params, model_state, batch, *, key)`, arrays by the path of their
+      module in the order they are computed; for `find_nonfinite`.
+    """
+
+    def activations(params: Params, model_state: Any, batch: Batch, *, key: Array):
+        # Not jitted: that would sort the modules by name.
+        _, variables = _apply_in_training(
+            classifier,
+            augment,
+            params,
+            model_state,
+            batch,
+            key=key,
+            capture_intermediates=True,
+        )
+        return dict(_walk(variables["intermediates"]))
+
+    return activations
+
+
+def _apply_in_training(
+    classifier: Classifier,
+    augment: Callable[..., Array] | None,
+    params: Params,
+    model_state: Any,
+    batch: Batch,
+    *,
+    capture_intermediates: bool = False,
+    key: Array,
+) -> tuple[Array, Any]:
+    """Logits of an augmented batch and the collections that training changes."""
+    key_augment, key_dropout = jax.random.split(key)
+    images = to_float(batch["images"])
+    if augment is not None:
+        images = augment(images, key=key_augment)
+    return classifier.model.apply(  # pyright: ignore[reportReturnType]
+        {"params": params, **model_state},
+        normalize(images, mean=classifier.mean, std=classifier.std),
+        train=True,
+        mutable=[*model_state, *["intermediates"] * capture_intermediates],
+        capture_intermediates=capture_intermediates,
+        rngs={"dropout": key_dropout},
+    )
+
+
+def _walk(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Array]]:
+    """Module outputs of a Flax `intermediates` collection, in its own order."""
+    for name, value in tree.items():
+        if name == "__call__":
+            yield path or "logits", value[0]
+        else:
+            yield from _walk(value, f"{path}/{name}" if path else name)
 
 
 def make_classification_evaluation(classifier: Classifier) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
@@ -25,6 +26,7 @@ from jaxdl.recipes.build import (
 from jaxdl.recipes.classification import (
     Classifier,
     count_flops,
+    make_activations,
     make_classification_evaluation,
     make_classification_loss,
 )
@@ -85,7 +87,7 @@ def train_classifier(
     )
     classifier = build_classifier(config, card)
     plan = _build_plan(config, len(dataset.splits["train"]))
-    task = _build_task(config, classifier)
+    task = _build_task(config, classifier, card)
     state, advance = _build_training(config, plan, task, classifier, dataset, mesh)
     write_json(run.dataset, dataclasses.asdict(card))
     write_environment(run)
@@ -135,11 +137,14 @@ def _build_plan(config: ClassifierConfig, num_examples: int) -> Plan:
     )
 
 
-def _build_task(config: ClassifierConfig, classifier: Classifier) -> Task:
+def _build_task(
+    config: ClassifierConfig, classifier: Classifier, card: DatasetCard
+) -> Task:
+    augment = build_augment(config.augment, image_shape=card.image_shape)
     return Task(
         loss_fn=make_classification_loss(
             classifier,
-            augment=build_augment(config.augment),
+            augment=augment,
             label_smoothing=config.loss.label_smoothing,
         ),
         evaluation_step=make_evaluation_step(
@@ -147,6 +152,7 @@ def _build_task(config: ClassifierConfig, classifier: Classifier) -> Task:
         ),
         empty_totals=init_classification(classifier.num_classes),
         compute=compute_classification,
+        activations_fn=make_activations(classifier, augment=augment),
     )
 
 
@@ -211,8 +217,8 @@ def _build_training(
 def _write_model_table(
     run: RunFolder, classifier: Classifier, card: DatasetCard
 ) -> None:
-    images = np.zeros((1, *card.image_shape), np.float32)
-    table = nn.tabulate(
+    images = jnp.zeros((1, *card.image_shape), jnp.float32)
+    table = nn.tabulate(  # pyright: ignore[reportPrivateImportUsage]
         classifier.model,
         jax.random.key(0),
         console_kwargs={"width": 160, "force_terminal": False},

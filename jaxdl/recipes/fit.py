@@ -4,6 +4,7 @@ Ties the loop to a run folder: rows, checkpoints, evaluations, resuming, stoppin
 knows no task: that is in the loss function and the evaluation function it is given.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -57,6 +58,7 @@ class Task:
       empty_totals: evaluation statistics of no examples.
       compute: statistics on the host -> numbers by name.
       best_metric: the number by which the best checkpoint is chosen.
+      activations_fn: see `jaxdl.train.find_nonfinite`.
     """
 
     loss_fn: LossFunction
@@ -64,6 +66,7 @@ class Task:
     empty_totals: Any
     compute: Callable[[Any], dict[str, Any]]
     best_metric: str = "accuracy"
+    activations_fn: Callable[..., Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,11 @@ class Fit:
     def add_loggers(
         self, *, tensorboard: bool, wandb: bool, config: Mapping[str, Any]
     ) -> None:
-        """Adds the loggers that a run can do without."""
+        """Adds the loggers that a run can do without.
+
+        Raises:
+          ConfigError: a logger asked for is not installed; says how to.
+        """
         extra: list[Logger] = []
         path = self.folder.path
         if tensorboard:
@@ -331,7 +338,8 @@ class Fit:
         step = int(state.step)
         metrics = None
         if self._validation is not None and self._validation[0] == step:
-            metrics = scalars(self._validation[1])
+            numbers = scalars(self._validation[1])
+            metrics = {k: v for k, v in numbers.items() if math.isfinite(v)}
         self.store.save(
             step, state_items(state), metrics=metrics, metadata=self._metadata
         )
@@ -351,7 +359,9 @@ class Fit:
             state,
             shard_batch(split.read(indices), self.mesh),
             accumulate=self.plan.accumulate,
+            activations_fn=self.task.activations_fn,
         )
+        self.store.wait()
         saved = self.store.steps()
         kept = (
             f"the last good checkpoint is step {saved[-1]} in {self.store.folder}"

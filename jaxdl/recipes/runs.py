@@ -1,5 +1,6 @@
 """Opening the folder a run writes to: new, or the one it continues."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,8 @@ def read_run_config(schema: type[Any], folder: RunFolder) -> Any:
     Raises:
       ConfigError: it is not a run folder, or its config is not of this schema.
     """
-    if not folder.config.is_file():
+    # os.path.isfile, unlike Path.is_file, also survives a path too long.
+    if not os.path.isfile(folder.config):
         raise ConfigError(
             f"{folder.path}: not a run folder (it has no {folder.config.name})"
         )
@@ -85,9 +87,9 @@ def _new_name(parent: Path) -> str:
 
 def _decisive_changes(config: Any, saved: Any) -> list[str]:
     return [
-        line
-        for line in changed_fields(saved, config)
-        if not line.startswith(_FREE_TO_CHANGE)
+        f"{key} was {old!r}, now {new!r}"
+        for key, (old, new) in changed_fields(saved, config).items()
+        if not key.startswith(_FREE_TO_CHANGE)
     ]
 
 
@@ -102,16 +104,19 @@ def _check_same(config: Any, folder: RunFolder) -> None:
 
 
 def _find_unfinished(parent: Path, config: Any) -> str | None:
-    for path in sorted(parent.glob("*/"), reverse=True):
-        folder = RunFolder(path)
-        if folder.summary.exists() or not folder.config.exists():
+    folders = [RunFolder(path) for path in parent.glob("*/")]
+    folders = [folder for folder in folders if folder.config.exists()]
+    # By when the run was started: a name need not begin with a date.
+    folders.sort(key=lambda folder: folder.config.stat().st_mtime_ns, reverse=True)
+    for folder in folders:
+        if folder.summary.exists():
             continue
         try:
             saved = read_run_config(type(config), folder)
         except JaxdlError:
             continue
         if not _decisive_changes(config, saved):
-            return path.name
+            return folder.path.name
     raise ConfigError(
         f"run.resume: no unfinished run of this config in {parent}; leave it out to "
         "start one, or give run.name"

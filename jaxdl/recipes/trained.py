@@ -1,6 +1,5 @@
 """A trained classifier, opened again from its run folder."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from jaxdl.data import decode_image
+from jaxdl.data import Dataset, decode_image
 from jaxdl.errors import CheckpointError, DataError
 from jaxdl.metrics import compute_classification, init_classification
 from jaxdl.parallel import tree_shardings
@@ -90,13 +91,13 @@ def read_card(run: RunFolder) -> DatasetCard:
       CheckpointError: it is missing or not readable.
     """
     try:
-        content: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in json.loads(run.dataset.read_text()).items()
-        }
-        return DatasetCard(**content)
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{run.dataset}: unreadable ({error})") from None
+        return TypeAdapter(DatasetCard).validate_json(run.dataset.read_bytes())
+    except OSError as error:
+        reason = error.strerror
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
+    raise CheckpointError(f"{run.dataset}: unreadable ({reason})")
 
 
 def load_classifier(
@@ -121,12 +122,9 @@ def load_classifier(
     card = read_card(run)
     classifier = build_classifier(config, card)
     shapes = jax.eval_shape(
-        lambda key: dict(
-            classifier.model.init(
-                key, np.zeros((1, *card.image_shape), np.float32), train=False
-            )
-        ),
+        lambda key, images: dict(classifier.model.init(key, images, train=False)),
         jax.random.key(0),
+        jax.ShapeDtypeStruct((1, *card.image_shape), np.float32),
     )
     params = shapes.pop("params")
     weights = {"params": params, "model_state": shapes}
@@ -145,7 +143,9 @@ def load_classifier(
             )
         restored = store.restore({"weights": target}, step=step)
     for warning in warnings:
-        Console(stderr=True).print(f"jaxdl: {warning}", soft_wrap=True)
+        Console(stderr=True).print(
+            f"jaxdl: {warning}", highlight=False, markup=False, soft_wrap=True
+        )
     if restored is None:
         raise CheckpointError(f"{store.folder}: holds no checkpoint")
     params, model_state = weights_to_score(restored.items["weights"])
@@ -167,9 +167,14 @@ def evaluate_run(
 
     Returns:
       The numbers by name, and the step of the weights.
+
+    Raises:
+      DataError: the data can't be read, or have other classes or another image shape
+        than those the classifier was trained on.
     """
     config = trained.config
     dataset = build_dataset(config.data)
+    _check_same_task(dataset, trained.card)
     classifier = trained.classifier
     totals = evaluate(
         make_evaluation_step(make_classification_evaluation(classifier)),
@@ -188,22 +193,42 @@ def evaluate_run(
         f"{split} split of {dataset.name}: {examples:,} images, weights of step "
         f"{trained.step}",
         highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     for name, value in scalars(numbers).items():
         console.print(f"  {name:<18} {value!r}", highlight=False)
     table = Table("class", "accuracy")
-    for name, accuracy in zip(
-        trained.card.class_names, numbers["per_class_accuracy"], strict=True
-    ):
-        table.add_row(name, "no images" if accuracy is None else f"{accuracy:.4f}")
+    per_class: Any = numbers["per_class_accuracy"]
+    for name, accuracy in zip(trained.card.class_names, per_class, strict=True):
+        table.add_row(
+            escape(name), "no images" if accuracy is None else f"{accuracy:.4f}"
+        )
     console.print(table)
     return {**numbers, "step": trained.step}
+
+
+def _check_same_task(dataset: Dataset, card: DatasetCard) -> None:
+    for what, now, then in (
+        ("classes", dataset.class_names, card.class_names),
+        ("image shape", dataset.image_shape, card.image_shape),
+    ):
+        if tuple(now) != tuple(then):
+            raise DataError(
+                f"{dataset.name}: the {what} are {_shorten(now)}, the classifier was "
+                f"trained on {_shorten(then)}"
+            )
+
+
+def _shorten(values: Sequence[Any]) -> str:
+    more = ", ..." * (len(values) > 10)
+    return f"{', '.join(map(str, values[:10]))}{more} ({len(values)})"
 
 
 def predict_files(
     trained: TrainedClassifier, files: Sequence[str], *, top: int = 5
 ) -> list[list[tuple[str, float]]]:
-    """The most probable classes of image files, printed as a table.
+    """The most probable classes of image files, printed below each file's name.
 
     Args:
       trained: from `load_classifier`.
@@ -227,12 +252,16 @@ def predict_files(
         [(names[index], float(row[index])) for index in order]
         for row, order in zip(probabilities, best, strict=True)
     ]
-    table = Table("image", "class", "probability")
+    console = Console()
     for file, classes in zip(files, predictions, strict=True):
-        for rank, (name, probability) in enumerate(classes):
-            table.add_row("" if rank else file, name, f"{probability:.4f}")
-        table.add_section()
-    Console().print(table)
+        console.print(file, highlight=False, markup=False, soft_wrap=True)
+        for name, probability in classes:
+            console.print(
+                f"  {probability:.4f}  {name}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
     return predictions
 
 

@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from jaxdl.errors import CheckpointError
 from jaxdl.train.manifest import (
     read_manifest,
+    update_manifest,
     verify_folder,
     write_manifest,
 )
@@ -40,9 +41,10 @@ class Restored:
 class CheckpointStore:
     """The checkpoints of one run, in folders named after their step.
 
-    Saving copies the arrays, then writes, hashes and seals in a background thread.
-    Only sealed checkpoints count; an older one is deleted only after a newer one is
-    sealed. Leave through `close` (or a `with` block), or the last save is lost.
+    Saving copies the arrays, then writes, hashes and seals in a background thread. A
+    folder gets the name of its step only once it is sealed; an older one is deleted
+    only after that. Leave through `close` (or a `with` block), or the last save is
+    lost.
     """
 
     def __init__(
@@ -77,6 +79,9 @@ class CheckpointStore:
         self._on_warning = on_warning
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
+        # Found damaged by `restore`: not counted, not deleted, replaced when the same
+        # step is saved again.
+        self._damaged: set[int] = set()
         self._checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
 
     def __enter__(self) -> "CheckpointStore":
@@ -111,7 +116,7 @@ class CheckpointStore:
     ) -> None:
         """Starts saving; returns once the arrays may be changed or donated.
 
-        A step that is already sealed is not written again, only its metrics are.
+        A step whose checkpoint is whole is not written again, only its metrics are.
 
         Args:
           step: names the checkpoint; order is by step, never by clock.
@@ -131,19 +136,17 @@ class CheckpointStore:
             "leaves": {name: _describe(tree) for name, tree in items.items()},
         }
         try:
-            if target.exists():
-                if step in self.steps():
-                    if metrics is not None:
-                        write_manifest(target, content)
-                    return
-                self._remove(target)
+            if target.exists() and self._is_whole(target):
+                if metrics is not None:
+                    update_manifest(target, metrics=content["metrics"])
+                return
             self._remove_unfinished()
             target.parent.mkdir(parents=True, exist_ok=True)
             trees = {
                 name: ocp.args.StandardSave(tree)  # pyright: ignore[reportCallIssue]
                 for name, tree in items.items()
             }
-            self._checkpointer.save(target, args=ocp.args.Composite(**trees))
+            self._checkpointer.save(_unsealed(target), args=ocp.args.Composite(**trees))
         except (OSError, ValueError, RuntimeError) as error:
             raise _save_error(target, error) from error
         self._pending = self._thread.submit(self._seal, target, content)
@@ -190,8 +193,9 @@ class CheckpointStore:
             return None
         for index, path in enumerate(candidates):
             try:
-                manifest = verify_folder(path)
+                manifest = self._verify(path)
             except ValueError as error:
+                self._damaged.add(int(path.name))
                 rest = candidates[index + 1 :]
                 if rest:
                     self._on_warning(
@@ -248,10 +252,28 @@ class CheckpointStore:
     def _seal(self, target: Path, content: dict[str, Any]) -> None:
         try:
             self._checkpointer.wait_until_finished()
-            write_manifest(target, content)
+            write_manifest(_unsealed(target), content)
+            if target.exists():
+                self._remove(target)
+            _unsealed(target).rename(target)
+            self._damaged.discard(content["step"])
             self._prune()
         except Exception as error:
             raise _save_error(target, error) from error
+
+    def _verify(self, path: Path) -> dict[str, Any]:
+        """The manifest of a checkpoint, or a ValueError that names what is wrong."""
+        manifest = verify_folder(path)
+        if manifest["step"] != int(path.name):
+            raise ValueError(f"{path}: holds step {manifest['step']}")
+        return manifest
+
+    def _is_whole(self, path: Path) -> bool:
+        try:
+            self._verify(path)
+        except ValueError:
+            return False
+        return True
 
     def _prune(self) -> None:
         steps = self.steps()
@@ -271,9 +293,7 @@ class CheckpointStore:
         if not self.folder.is_dir():
             return
         for path in self.folder.iterdir():
-            if path.name.startswith(".deleting-") or "orbax-checkpoint-tmp" in (
-                path.name
-            ):
+            if path.name.startswith((".deleting-", ".saving-")):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _path(self, step: int) -> Path:
@@ -286,14 +306,14 @@ class CheckpointStore:
         return sorted(
             (int(path.name), path)
             for path in self.folder.iterdir()
-            if re.fullmatch(r"\d{8,}", path.name)
-            and path.is_dir()
-            and any(path.iterdir())
+            if re.fullmatch(r"\d{8,}", path.name) and _holds_anything(path)
         )
 
     def _sealed(self) -> list[tuple[int, dict[str, Any]]]:
         sealed = []
         for step, path in self._folders():
+            if step in self._damaged:
+                continue
             try:
                 sealed.append((step, read_manifest(path)))
             except ValueError:
@@ -327,6 +347,20 @@ def _describe(tree: Any) -> dict[str, tuple[list[int], str]]:
         name: (list(leaf.shape), str(leaf.dtype))
         for name, leaf in named_leaves(tree).items()
     }
+
+
+def _unsealed(target: Path) -> Path:
+    """Where a checkpoint is written until it is sealed."""
+    return target.with_name(f".saving-{target.name}")
+
+
+def _holds_anything(path: Path) -> bool:
+    try:
+        return path.is_dir() and any(path.iterdir())
+    except FileNotFoundError:  # deleted meanwhile by the run that owns it
+        return False
+    except OSError:  # not readable: `restore` says so
+        return True
 
 
 def _save_error(target: Path, error: Exception) -> CheckpointError:

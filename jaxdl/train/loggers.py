@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from jaxdl.errors import ConfigError
+
 Row = Mapping[str, Any]
 
 
@@ -70,14 +72,14 @@ class WandbLogger:
         """Starts or resumes the W&B run called after the run folder.
 
         Raises:
-          ModuleNotFoundError: the extra is not installed; says how to.
+          ConfigError: the extra is not installed; says how to.
         """
         try:
             import wandb
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
+        except ModuleNotFoundError:
+            raise ConfigError(
                 "run.wandb=true needs the extra: pip install 'jaxdl[wandb]'"
-            ) from error
+            ) from None
         self._run = wandb.init(
             project="jaxdl",
             name=name,

@@ -76,8 +76,13 @@ def train(
         that step is in the error's `state`.
     """
     step = int(state.step)
-    finished = hooks.evaluate(state) if evaluate_first else True
-    saved = -1 if evaluate_first else step
+    finished, saved = True, step
+    if evaluate_first:
+        finished, saved = hooks.evaluate(state), -1
+        # Saved again, now with its score: it may be the best.
+        if finished and _due(step, intervals.checkpoint, num_steps):
+            hooks.checkpoint(state)
+            saved = step
     while finished and step < num_steps and not hooks.should_stop():
         count = min(max_steps, _next_event(step, num_steps, intervals) - step)
         state = advance(state, step, count)

@@ -20,10 +20,10 @@ def write_json(path: Path, value: Any) -> None:
       path: the file to replace.
       value: what `json.dumps` takes, without NaN or infinity.
     """
+    text = json.dumps(value, indent=1, allow_nan=False)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w") as file:
-        json.dump(value, file, indent=1, allow_nan=False)
-        file.write("\n")
+        file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -49,8 +49,16 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
             _sync(path)
-    body = {**content, "files": hash_folder(folder)}
-    write_json(folder / MANIFEST_NAME, {**body, "sha256": _digest(body)})
+    _write_sealed(folder, {**content, "files": hash_folder(folder)})
+
+
+def update_manifest(folder: Path, **changes: Any) -> None:
+    """Replaces entries of a manifest; the files keep the hashes they were sealed with.
+
+    Raises:
+      ValueError: see `read_manifest`.
+    """
+    _write_sealed(folder, {**read_manifest(folder), **changes})
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -63,7 +71,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
         digest = content.pop("sha256")
-    except (OSError, ValueError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise ValueError(f"{path}: unreadable ({error})") from None
     if digest != _digest(content):
         raise ValueError(f"{path}: its sha256 differs")
@@ -74,16 +82,24 @@ def verify_folder(folder: Path) -> dict[str, Any]:
     """A folder's manifest, after every file has been checked against it.
 
     Raises:
-      ValueError: names the first file that is missing, extra or different.
+      ValueError: names the first file that is missing, unreadable or different.
     """
     manifest = read_manifest(folder)
     for name, digest in manifest["files"].items():
         path = folder / name
-        if not path.is_file():
-            raise ValueError(f"{path}: missing")
-        if hash_file(path) != digest:
+        try:
+            found = hash_file(path)
+        except FileNotFoundError:
+            raise ValueError(f"{path}: missing") from None
+        except OSError as error:
+            raise ValueError(f"{path}: unreadable ({error})") from None
+        if found != digest:
             raise ValueError(f"{path}: its sha256 differs")
     return manifest
+
+
+def _write_sealed(folder: Path, body: dict[str, Any]) -> None:
+    write_json(folder / MANIFEST_NAME, {**body, "sha256": _digest(body)})
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -9,19 +9,19 @@ from jaxdl.train import init_train_state
 from tests.train.linear_task import linear_loss
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def split():
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (48, 2, 2, 3), np.uint8)
     return from_arrays((images, np.arange(48) % 3)).splits["train"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def optimizer():
     return optax.sgd(0.1, momentum=0.9)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_state(optimizer, split):
     def make(*, ema=False, loss_fn=linear_loss):
         variables = {

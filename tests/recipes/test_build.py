@@ -1,0 +1,151 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.data import ArraySplit, from_arrays
+from jaxdl.errors import ConfigError
+from jaxdl.parallel import make_mesh
+from jaxdl.recipes.build import (
+    build_augment,
+    build_channel_statistics,
+    build_dataset,
+    build_mesh,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    build_steps,
+    check_batch_size,
+)
+from jaxdl.recipes.sections import (
+    AugmentSection,
+    DataSection,
+    MeshSection,
+    ModelSection,
+    OptimizerSection,
+    ScheduleSection,
+)
+
+SIZES = {"num_examples": 1000, "batch_size": 10}
+
+
+@pytest.mark.parametrize(
+    ("section", "shape"),
+    [
+        ({}, {"data": 8, "model": 1}),
+        ({"model": 2}, {"data": 4, "model": 2}),
+        ({"data": 3}, {"data": 3, "model": 1}),
+    ],
+)
+def test_build_mesh_has_the_sizes_asked_for(section, shape):
+    assert dict(build_mesh(MeshSection(**section)).shape) == shape
+
+
+def test_build_mesh_hints_at_simulated_devices():
+    with pytest.raises(ConfigError, match=r"needs 9 devices.*simulated_devices=N"):
+        build_mesh(MeshSection(data=9))
+
+
+def test_check_batch_size_names_the_nearest():
+    mesh = make_mesh(data=4)
+    check_batch_size(16, accumulate=2, mesh=mesh)
+    with pytest.raises(ConfigError, match=r"batch_size=20 .*nearest: 16 or 24"):
+        check_batch_size(20, accumulate=2, mesh=mesh)
+    with pytest.raises(ConfigError, match=r"batch_size=6 .*nearest: 8"):
+        check_batch_size(6, accumulate=2, mesh=mesh)
+
+
+@pytest.mark.parametrize(
+    ("section", "resident"),
+    [
+        ({"residency": "device"}, (True, True, True)),
+        # The test part of the digits is no cut: it lies in memory from the start.
+        ({"residency": "stream"}, (False, False, True)),
+        ({"residency": "auto"}, (True, True, True)),
+        # 64 bytes per image: the 144 for validation fit, the 1,294 to train do not.
+        ({"residency": "auto", "device_bytes": 144 * 64}, (False, True, True)),
+        ({"residency": "auto", "device_bytes": 0}, (False, False, True)),
+    ],
+)
+def test_build_dataset_loads_what_fits(section, resident):
+    dataset = build_dataset(DataSection(**section))
+    assert set(dataset.splits) == {"train", "validation", "test"}
+    kinds = [dataset.splits[n] for n in ("train", "validation", "test")]
+    assert tuple(isinstance(split, ArraySplit) for split in kinds) == resident
+
+
+def test_build_channel_statistics_measures_or_takes():
+    images = np.random.default_rng(0).integers(0, 256, (50, 3, 3, 2), np.uint8)
+    dataset = from_arrays((images, np.arange(50) % 2))
+    mean, std = build_channel_statistics(AugmentSection(), dataset)
+    pixels = images.astype(np.float64) / 255
+    np.testing.assert_allclose(mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(std, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
+    given = AugmentSection(mean=(0.1, 0.2), std=(0.3, 0.4))
+    assert build_channel_statistics(given, dataset) == ((0.1, 0.2), (0.3, 0.4))
+    wrong = AugmentSection(mean=(0.1,), std=(0.3,))
+    with pytest.raises(ConfigError, match=r"augment.mean has 1 values.*2 channels"):
+        build_channel_statistics(wrong, dataset)
+
+
+def test_build_augment_refuses_a_mirror_larger_than_the_image():
+    section = AugmentSection(crop_padding=8, crop_mode="reflect")
+    build_augment(section, image_shape=(9, 9, 1))
+    with pytest.raises(ConfigError, match=r"crop_padding=8 .*9x8; wanted at most 7"):
+        build_augment(section, image_shape=(9, 8, 1))
+
+
+def test_build_model_computes_in_the_dtype():
+    model = build_model(
+        ModelSection(name="resnet8_cifar", dtype="bfloat16"), num_classes=7
+    )
+    assert model.num_classes == 7 and model.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [("2 epochs", 200), ("30 steps", 30), ("55 examples", 6), ("1 examples", 1)],
+)
+def test_build_steps_is_at_least_one(text, steps):
+    assert build_steps(text, **SIZES) == pytest.approx(steps, abs=0.6)
+    assert build_steps(text, **SIZES) >= 1
+
+
+def test_build_schedule_follows_the_section():
+    section = ScheduleSection(
+        name="step", duration="2 epochs", milestones=("1 epoch", "150 steps")
+    )
+    schedule, num_steps = build_schedule(section, OptimizerSection(), **SIZES)
+    assert num_steps == 200
+    rates = [float(schedule(step)) for step in (0, 99, 100, 149, 150, 199)]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"warmup": "200 steps"}, r"warmup \(200 steps\) is 200 steps.*200 steps"),
+        (
+            {"name": "step", "milestones": ("1 epoch", "100 steps")},
+            r"milestones \(1 epoch, 100 steps\) are the steps 100, 100",
+        ),
+        (
+            {"name": "step", "milestones": ("200 steps",)},
+            r"milestones \(200 steps\).*below 200",
+        ),
+    ],
+)
+def test_build_schedule_refuses_what_does_not_fit(section, words):
+    section = ScheduleSection(duration="2 epochs", **section)
+    with pytest.raises(ConfigError, match=words):
+        build_schedule(section, OptimizerSection(), **SIZES)
+
+
+def test_build_optimizer_clips_and_follows_the_schedule():
+    section = OptimizerSection(
+        name="sgd", momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=1.0
+    )
+    optimizer = build_optimizer(section, lambda step: jnp.float32(0.5))
+    params = {"kernel": jnp.zeros((2, 2))}
+    grads = {"kernel": jnp.full((2, 2), 10.0)}  # norm 20
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], np.full((2, 2), -0.25), rtol=1e-6)

@@ -1,0 +1,182 @@
+"""Every config loads, trains in the abstract, and every field of it does something."""
+
+import ast
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.config import dump_config, load_config
+from jaxdl.optim import SCHEDULES
+from jaxdl.recipes import configs, sections
+from jaxdl.recipes.build import (
+    build_augment,
+    build_optimizer,
+    build_schedule,
+)
+from jaxdl.recipes.classification import (
+    make_classification_evaluation,
+    make_classification_loss,
+)
+from jaxdl.recipes.trained import DatasetCard, build_classifier
+from jaxdl.train import init_train_state, make_train_step
+from tests.scripts import EXPERIMENTS, ROOT, SCRIPTS, load_script
+
+CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))
+
+# Image shape and number of classes by source, as published; folders have any number.
+SHAPES = {
+    "digits": ((8, 8, 1), 10),
+    "idx": ((28, 28, 1), 10),
+    "cifar10": ((32, 32, 3), 10),
+    "folder": ((64, 64, 3), 3),
+    "tfds": ((32, 32, 3), 10),
+}
+NUM_EXAMPLES = 50_000
+
+
+def load(path):
+    return load_config(load_script(path.parent.name).Config, path, [])
+
+
+def make_card(config):
+    shape, num_classes = SHAPES[config.data.source.partition(":")[0]]
+    if config.data.image_size is not None:
+        shape = (config.data.image_size, config.data.image_size, shape[2])
+    return DatasetCard(
+        name="made",
+        class_names=tuple(map(str, range(num_classes))),
+        image_shape=shape,
+        mean=(0.5,) * shape[2],
+        std=(0.5,) * shape[2],
+        num_examples={"train": NUM_EXAMPLES},
+    )
+
+
+@pytest.mark.parametrize(
+    "path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_config_loads_and_round_trips(path, tmp_path):
+    assert path.parent.parent == ROOT / "configs", "configs/<experiment>/<variant>.yaml"
+    assert path.parent.name in SCRIPTS, f"no script experiments/{path.parent.name}.py"
+    config = load(path)
+    copy = tmp_path / "config.yaml"
+    copy.write_text(dump_config(config))
+    assert load_config(type(config), copy, []) == config
+
+
+@pytest.mark.parametrize(
+    "path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_config_trains_and_evaluates_in_the_abstract(path):
+    config = load(path)
+    card = make_card(config)
+    classifier = build_classifier(config, card)
+    schedule, num_steps = build_schedule(
+        config.schedule,
+        config.optimizer,
+        num_examples=NUM_EXAMPLES,
+        batch_size=config.data.batch_size,
+    )
+    assert num_steps > 1 and config.schedule.name in SCHEDULES
+    optimizer = build_optimizer(config.optimizer, schedule)
+    loss_fn = make_classification_loss(
+        classifier,
+        augment=build_augment(config.augment, image_shape=card.image_shape),
+        label_smoothing=config.loss.label_smoothing,
+    )
+    step = make_train_step(
+        loss_fn,
+        optimizer,
+        accumulate=config.optimizer.accumulate,
+        ema_decay=config.optimizer.ema_decay,
+    )
+    size = config.data.batch_size
+    batch = {
+        "images": jax.ShapeDtypeStruct((size, *card.image_shape), np.uint8),
+        "labels": jax.ShapeDtypeStruct((size,), np.int32),
+    }
+
+    def init(key):
+        images = jnp.zeros((1, *card.image_shape), jnp.float32)
+        variables = dict(classifier.model.init(key, images, train=False))
+        ema = config.optimizer.ema_decay is not None
+        return init_train_state(
+            variables, loss_fn, optimizer, batch, ema=ema, key=jax.random.key(1)
+        )
+
+    state = jax.eval_shape(init, jax.random.key(0))
+    new, _ = jax.eval_shape(step, state, batch)
+    assert new == state, "a step must keep the shapes and dtypes of the state"
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {np.dtype("f4")}
+    _, outputs = jax.eval_shape(
+        make_classification_evaluation(classifier),
+        state.params,
+        state.model_state,
+        {**batch, "mask": jax.ShapeDtypeStruct((size,), bool)},
+    )
+    assert outputs["prediction"].shape == (size,)
+
+
+def test_every_experiment_has_a_quick_config():
+    experiments = [n for n in SCRIPTS if hasattr(load_script(n), "Config")]
+    assert experiments and sorted(experiments) == sorted(EXPERIMENTS)
+
+
+def list_fields():
+    """(owners by which code may name it, section, field) of each field declared."""
+    schemas = {load_script(name).Config for name in EXPERIMENTS}
+    schemas |= {
+        value
+        for value in vars(configs).values()
+        if dataclasses.is_dataclass(value) and value.__name__.endswith("Config")
+    }
+    found = set()
+    for schema in schemas:
+        for field in dataclasses.fields(schema):
+            found.add(("config", schema.__name__, field.name))
+            if dataclasses.is_dataclass(field.type):
+                found |= {
+                    (field.name, field.type.__name__, inner.name)
+                    for inner in dataclasses.fields(field.type)
+                }
+    return sorted(found)
+
+
+def find_reads():
+    """(owner, name) of every attribute read; the owner by its name and its type."""
+    reads = set()
+    paths = [*ROOT.glob("jaxdl/recipes/*.py"), *ROOT.glob("experiments/**/*.py")]
+    # A check of a field is no use of it.
+    checks = {sections.__file__, configs.__file__}
+    for path in paths:
+        if str(path) in checks:
+            continue
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            types = {
+                argument.arg: argument.annotation.id
+                for argument in [*function.args.args, *function.args.kwonlyargs]
+                if isinstance(argument.annotation, ast.Name)
+            }
+            for node in ast.walk(function):
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                    owner = node.value
+                    name = getattr(owner, "id", getattr(owner, "attr", None))
+                    reads |= {(name, node.attr), (types.get(name), node.attr)}
+    return reads
+
+
+def test_every_declared_field_is_read():
+    reads = find_reads()
+    unread = [
+        f"{schema}.{name}"
+        for owner, schema, name in list_fields()
+        if not reads & {(owner, name), (schema, name)}
+    ]
+    assert not unread
+    assert ("optimizer", "OptimizerSection", "ema_decay") in list_fields()
+    assert ("optimizer", "no_such_field") not in reads

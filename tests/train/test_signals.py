@@ -1,0 +1,83 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from jaxdl.train import StopRequest
+
+NUMBERS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_stop_request_remembers_a_signal(number):
+    with StopRequest() as stop:
+        assert not stop.requested and stop.exit_status == 0
+        os.kill(os.getpid(), number)
+        assert stop.requested and stop.signal_number == number
+        assert stop.exit_status == 128 + number
+    assert stop.requested
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_stop_request_puts_the_old_handler_back(number):
+    before = signal.getsignal(number)
+    with pytest.raises(ZeroDivisionError), StopRequest():
+        assert signal.getsignal(number) != before
+        raise ZeroDivisionError
+    assert signal.getsignal(number) == before
+
+
+def test_stop_request_can_be_used_twice():
+    for _ in range(2):
+        with StopRequest() as stop:
+            assert not stop.requested
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+
+
+def test_stop_request_outside_the_main_thread_does_nothing():
+    found = []
+
+    def use():
+        with StopRequest() as stop:
+            found.append(stop.requested)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert found == [False]
+
+
+SECOND = """
+import importlib.util, os, signal, sys
+spec = importlib.util.spec_from_file_location("signals", sys.argv[1])
+signals = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(signals)
+with signals.StopRequest() as stop:
+    os.kill(os.getpid(), int(sys.argv[2]))
+    print("first", stop.signal_number, flush=True)
+    try:
+        os.kill(os.getpid(), int(sys.argv[3]))
+        print("second", flush=True)
+    finally:
+        print("cleaning up takes long", flush=True)
+"""
+
+
+@pytest.mark.parametrize("first", NUMBERS)
+@pytest.mark.parametrize("second", NUMBERS)
+def test_stop_request_second_signal_ends_at_once(first, second):
+    # The file alone: it needs no JAX, and neither does this.
+    file = sys.modules[StopRequest.__module__].__file__
+    arguments = [file, str(int(first)), str(int(second))]
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 128 + second
+    assert done.stdout == f"first {int(first)}\n" and done.stderr == ""
