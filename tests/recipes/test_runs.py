@@ -19,7 +19,7 @@ def make_config(tmp_path):
 
 
 def leave_results(run):
-    run.checkpoints.mkdir()
+    run.checkpoints.mkdir(exist_ok=True)
 
 
 def start(config, *, finished=False):
@@ -108,3 +108,38 @@ def test_open_run_names_a_folder_it_cannot_write(make_config, tmp_path):
 def test_read_run_config_refuses_other_folders(tmp_path):
     with pytest.raises(ConfigError, match="not a run folder"):
         read_run_config(ClassifierConfig, RunFolder(tmp_path))
+
+
+def test_open_run_resumes_the_newest_whatever_it_is_called(make_config):
+    runs = {name: start(make_config(f"run.name={name}")) for name in ("z", "m", "a")}
+    for age, name in enumerate(("a", "m", "z")):
+        os.utime(runs[name].config, (1e9 - age, 1e9 - age))
+    resume = make_config("run.resume=true")
+    assert start(resume).path.name == "a"
+    runs["a"].summary.write_text("{}")
+    assert start(resume).path.name == "m"
+    runs["m"].config.write_text("no: such field")
+    assert start(resume).path.name == "z"
+
+
+def test_open_run_names_the_values_that_changed(make_config):
+    start(make_config("run.name=a"))
+    config = make_config("run.name=a", "run.resume=true", "optimizer.learning_rate=0.2")
+    with pytest.raises(ConfigError, match="learning_rate was 0.1, now 0.2; start"):
+        start(config)
+
+
+def test_open_run_replaces_a_config_cut_short_by_a_kill(make_config):
+    config = make_config("run.name=a")
+    with open_run(config, experiment="task") as run:
+        pass
+    run.config.write_text("optimizer:\n  learn")
+    start(make_config("run.name=a", "run.resume=true"))
+    assert read_run_config(ClassifierConfig, run).optimizer == config.optimizer
+
+
+def test_open_run_releases_the_lock_after_an_error(make_config):
+    config = make_config("run.name=a")
+    with pytest.raises(ZeroDivisionError), open_run(config, experiment="task"):
+        raise ZeroDivisionError
+    start(config)
