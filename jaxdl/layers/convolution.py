@@ -1,8 +1,12 @@
 """Convolutions with PyTorch's padding, images channels last."""
 
+import functools
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
 from jaxdl.layers.initializers import kaiming_normal
@@ -57,14 +61,7 @@ def convolve(
             f"convolve: kernel {window} is larger than images {x.shape[1:3]} "
             f"padded by {padding}"
         )
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(stride, stride),
-        padding=((padding, padding), (padding, padding)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )
+    return _convolve(x, kernel, stride, padding, groups)
 
 
 class Conv(nn.Module):
@@ -136,3 +133,71 @@ class Conv(nn.Module):
             bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
             y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
         return y
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
+def _convolve(x, kernel, stride, padding, groups):
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=((padding, padding), (padding, padding)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def _differentiate(stride, padding, groups, primals, tangents):
+    """The product rule, with the kernel's part written so that it transposes well.
+
+    On CPU, XLA's weight gradient of a whole batch streams it through the cache for
+    every tap of the kernel; a few images at a time it is 2 to 3 times faster. The
+    transpose of a concatenation over images is a sum over them: the same gradient,
+    in that form.
+    """
+    (x, kernel), (x_tangent, kernel_tangent) = primals, tangents
+    convolve_with = lambda x, kernel: _convolve(x, kernel, stride, padding, groups)
+    y = convolve_with(x, kernel)
+    terms = []
+    if not isinstance(x_tangent, SymbolicZero):
+        terms.append(convolve_with(x_tangent, kernel))
+    if not isinstance(kernel_tangent, SymbolicZero):
+        rows = images_per_part(x.shape, y.shape, kernel.shape)
+        parts = [x[start : start + rows] for start in range(0, len(x), rows)]
+        outputs = [convolve_with(part, kernel_tangent) for part in parts]
+        terms.append(jnp.concatenate(outputs) if len(outputs) > 1 else outputs[0])
+    return y, sum(terms[1:], start=terms[0])
+
+
+_convolve.defjvp(_differentiate, symbolic_zeros=True)
+
+
+def images_per_part(
+    x_shape: tuple[int, ...], y_shape: tuple[int, ...], kernel_shape: tuple[int, ...]
+) -> int:
+    """How many images a weight gradient should take at a time.
+
+    Args:
+      x_shape: of the convolved images.
+      y_shape: of the result.
+      kernel_shape: of the kernel.
+
+    Returns:
+      The whole batch, unless this is a process with a single CPU device: split over
+      several devices, every part would bring a reduction of its own.
+    """
+    batch_size = max(1, x_shape[0])
+    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+        return batch_size
+    image_size = max(math.prod(x_shape[1:]), math.prod(y_shape[1:]))
+    if math.prod(kernel_shape) > _MAX_KERNEL_SIZE:
+        return batch_size
+    rows = max(_PART_SIZE // image_size, -(-batch_size // _MAX_PARTS))
+    return min(max(1, rows), batch_size)
+
+
+# Numbers of elements; measured on two cores with 1 MB of L2 cache each.
+_PART_SIZE = 2**17
+_MAX_KERNEL_SIZE = 2**18
+# Each part is compiled on its own.
+_MAX_PARTS = 16

@@ -106,8 +106,10 @@ def train_classifier(
         if finished:
             finished = _summarise(fit, classifier, card, state)
     if not finished:
+        step = int(state.step)
+        saved = f"after step {step} of {plan.num_steps}; saved" * bool(step)
         fit.display.say(
-            f"stopped after step {int(state.step)} of {plan.num_steps}; saved. "
+            f"stopped {saved or 'before the first step'}. "
             f"Continue with the same command and run.name={run.path.name} --resume"
         )
     fit.display.say(f"run folder: {run.path}")

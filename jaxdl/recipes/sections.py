@@ -320,7 +320,8 @@ class RunSection:
         default="1 epochs", description="How often the validation split is scored."
     )
     checkpoint_every: IntervalText = Field(
-        default="1 epochs", description="How often a checkpoint is saved."
+        default="1 epochs",
+        description="How often a checkpoint is saved, besides evaluations.",
     )
     keep_last: int = Field(
         default=2, ge=1, description="Newest checkpoints to keep besides the best one."

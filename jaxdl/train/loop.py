@@ -61,7 +61,8 @@ def train(
       state: where to start; its buffers are taken over.
       advance: see `jaxdl.train.Advance`.
       num_steps: the step to stop before.
-      intervals: when to log, evaluate and save.
+      intervals: when to log, evaluate and save; an evaluation is always followed by
+        a save, as it may be of the best state.
       hooks: what to do then.
       max_steps: the most steps `advance` takes per dispatch.
       evaluate_first: evaluate before the first step: a run that was interrupted
@@ -75,14 +76,12 @@ def train(
       NonFiniteError: a step was not finite; the message names it. The state before
         that step is in the error's `state`.
     """
-    step = int(state.step)
-    finished, saved = True, step
+    step = saved = int(state.step)
+    finished = True
     if evaluate_first:
-        finished, saved = hooks.evaluate(state), -1
+        finished = hooks.evaluate(state)
         # Saved again, now with its score: it may be the best.
-        if finished and _due(step, intervals.checkpoint, num_steps):
-            hooks.checkpoint(state)
-            saved = step
+        hooks.checkpoint(state)
     while finished and step < num_steps and not hooks.should_stop():
         count = min(max_steps, _next_event(step, num_steps, intervals) - step)
         state = advance(state, step, count)
@@ -92,10 +91,11 @@ def train(
             _check_finite(state)
             hooks.log(step, jax.device_get(state.totals))
             state = state.replace(totals=clear_totals(state.totals))  # pyright: ignore[reportAttributeAccessIssue]
-        if _due(step, intervals.evaluate, num_steps):
+        is_evaluated = _due(step, intervals.evaluate, num_steps)
+        if is_evaluated:
             _check_finite(state)
             finished = hooks.evaluate(state)
-        if _due(step, intervals.checkpoint, num_steps):
+        if is_evaluated or _due(step, intervals.checkpoint, num_steps):
             _check_finite(state)
             hooks.checkpoint(state)
             saved = step
