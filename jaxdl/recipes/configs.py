@@ -15,8 +15,6 @@ from jaxdl.recipes.sections import (
     OptimizerSection,
     RunSection,
     ScheduleSection,
-    find_batch_conflicts,
-    find_rate_conflicts,
 )
 
 
@@ -71,3 +69,75 @@ class PredictionConfig:
     top: int = Field(
         default=5, ge=1, description="How many classes to print per image."
     )
+
+
+def find_rate_conflicts(
+    *, optimizer: OptimizerSection, schedule: ScheduleSection
+) -> list[Conflict]:
+    """Checks that the learning rate doesn't end above its peak.
+
+    Args:
+        optimizer: Tells the peak.
+        schedule: Tells the end.
+
+    Returns:
+        The conflicts, by keys of the whole config.
+
+    Example:
+        >>> find_rate_conflicts(
+        ...     optimizer=OptimizerSection(learning_rate=0.1),
+        ...     schedule=ScheduleSection(final=0.2),
+        ... )[0].message
+        '0.2 is above optimizer.learning_rate, 0.1'
+    """
+    if schedule.final <= optimizer.learning_rate:
+        return []
+    message = f"{schedule.final} is above optimizer.learning_rate, "
+    keys = ("schedule.final", "optimizer.learning_rate")
+    return [Conflict(keys, f"{message}{optimizer.learning_rate}")]
+
+
+def find_batch_conflicts(
+    *, data: DataSection, optimizer: OptimizerSection, mesh: MeshSection
+) -> list[Conflict]:
+    """Checks that a batch divides into its parts and over the devices.
+
+    Args:
+        data: Tells the batch size.
+        optimizer: Tells the number of parts.
+        mesh: Tells the number of devices, where it says so.
+
+    Returns:
+        The conflicts, by keys of the whole config.
+
+    Example:
+        >>> find_batch_conflicts(
+        ...     data=DataSection(batch_size=6),
+        ...     optimizer=OptimizerSection(accumulate=4),
+        ...     mesh=MeshSection(),
+        ... )[0].message
+        'a batch of 6 does not divide into 4 parts; nearest that do: 4 or 8'
+    """
+    keys = ["data.batch_size"]
+    parts, words = 1, []
+    if optimizer.accumulate > 1:
+        parts *= optimizer.accumulate
+        keys.append("optimizer.accumulate")
+        words.append(f"{optimizer.accumulate} parts")
+    devices = mesh.data
+    if devices == -1 and mesh.simulated_devices:
+        devices = mesh.simulated_devices // mesh.model
+    if devices > 1:
+        parts *= devices
+        keys += ["mesh.data", "mesh.model", "mesh.simulated_devices"]
+        words.append(f"{devices} devices")
+    size = data.batch_size
+    if size % parts == 0:
+        return []
+    below = size - size % parts
+    nearest = f"{below} or {below + parts}" if below else f"{parts}"
+    message = (
+        f"a batch of {size} does not divide into {' on '.join(words)}; "
+        f"nearest that do: {nearest}"
+    )
+    return [Conflict(tuple(keys), message)]
