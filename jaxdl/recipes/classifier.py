@@ -322,7 +322,7 @@ def _plot_worst(
     card: DatasetCard,
     path: Path,
     *,
-    count: int = 24,
+    count: int = 25,
 ) -> None:
     """Draws the wrong predictions that the network was surest of."""
     labels = outputs["label"]

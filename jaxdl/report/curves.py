@@ -106,7 +106,7 @@ def _mark_best(axes: Axes, best: Mapping[str, Any], name: str) -> None:
             markerfacecolor="white",
             markeredgecolor=VALIDATION,
             markeredgewidth=1.8,
-            label=f"best epoch {best['epoch']:g}: {value:.4f}",
+            label=f"best epoch {best['epoch']:.3g}: {value:.4f}",
         )
 
 
