@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxdl.errors import ConfigError
 from jaxdl.recipes.command_line import read_command_line
 from jaxdl.recipes.configs import ClassifierConfig
 
@@ -41,6 +42,15 @@ def test_readme_commands_exist(command):
     if script.endswith("train_classifier.py") and arguments != ["--help"]:
         file, *overrides = arguments
         read_command_line(ClassifierConfig, [str(ROOT / file), *overrides])
+
+
+def test_readme_shows_the_true_messages():
+    mistakes = ["optimizer.learing_rate=0.1", "data.batch_size=abc"]
+    file = ROOT / "configs/train_classifier/quick.yaml"
+    with pytest.raises(ConfigError) as error:
+        read_command_line(ClassifierConfig, [str(file), *mistakes])
+    (shown,) = blocks("text")
+    assert shown.splitlines() == [f"jaxdl: {line}" for line in error.value.messages]
 
 
 def test_readme_lists_every_config():
