@@ -1,15 +1,27 @@
-"""Convolutions with PyTorch's padding, images channels last."""
+"""Convolutions with PyTorch's padding, images channels last.
+
+One trilinear form, the sum over all windows of image * kernel * output, has three
+faces: the output of image and kernel, the gradient of the image and the gradient of the
+kernel. Each is a primitive whose derivatives are the other two, so every kind of
+derivative works, and each backend gets the formulation that is fastest there.
+"""
 
 import functools
-import math
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
-from jax.typing import DTypeLike
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
-from jaxdl.layers.initializers import kaiming_normal
+from jaxdl.layers.convolution_cpu import (
+    convolve_on_cpu,
+    input_gradient_on_cpu,
+    kernel_gradient_on_cpu,
+)
+from jaxdl.layers.convolution_geometry import (
+    Geometry,
+    convolve_plainly,
+    output_sides,
+)
 from jaxdl.typing import Array, Float
 
 
@@ -17,8 +29,9 @@ def convolve(
     x: Float[Array, "batch height width channels"],
     kernel: Float[Array, "kernel_height kernel_width group_channels features"],
     *,
-    stride: int = 1,
-    padding: int = 0,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    dilation: int | tuple[int, int] = 1,
     groups: int = 1,
 ) -> Float[Array, "batch out_height out_width features"]:
     """Slides a kernel over images (a correlation, as is usual in the field).
@@ -27,177 +40,192 @@ def convolve(
       x: images, channels last.
       kernel: window, then input channels per group, then output features; of the
         dtype of `x`.
-      stride: pixels from one window to the next, at least 1.
-      padding: zeros on all four sides, at least 0. XLA's own "SAME" pads unequally
-        at stride 2 and shifts the features of converted PyTorch weights.
+      stride: pixels from one window to the next, at least 1; one number or
+        (vertical, horizontal), as the next two.
+      padding: zeros on each side, at least 0. XLA's own "SAME" pads unequally at
+        stride 2 and shifts the features of converted PyTorch weights.
+      dilation: pixels from one tap of the kernel to the next, at least 1.
       groups: parts that channels and features are split into, each convolved apart.
 
     Returns:
-      Images of side `(side + 2 * padding - kernel) // stride + 1`.
+      Images of side `(side + 2 * padding - span) // stride + 1`, where
+      `span = dilation * (kernel - 1) + 1`.
 
     Raises:
       ValueError: channels, features and groups do not fit, the kernel is larger than
         the padded image, or a number is out of range.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> convolve(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), padding=1)[0, 0, 0]
       Array([4.], dtype=float32)
     """
-    if stride < 1 or padding < 0 or groups < 1:
+    pair = lambda value: value if isinstance(value, tuple) else (value, value)
+    geometry = Geometry(pair(stride), pair(padding), pair(dilation), groups)
+    if (
+        min(*geometry.stride, *geometry.dilation, groups) < 1
+        or min(geometry.padding) < 0
+    ):
         raise ValueError(
-            "convolve: stride and groups must be at least 1 and padding at least 0, "
-            f"got stride={stride}, padding={padding}, groups={groups}"
+            "convolve: stride, dilation and groups must be at least 1 and padding at "
+            f"least 0, got stride={stride}, padding={padding}, dilation={dilation}, "
+            f"groups={groups}"
         )
     if kernel.shape[2] * groups != x.shape[3] or kernel.shape[3] % groups:
         raise ValueError(
             f"convolve: kernel {kernel.shape} with groups={groups} does not fit "
             f"{x.shape[3]} channels"
         )
-    window = kernel.shape[:2]
-    if any(
-        side + 2 * padding < k for side, k in zip(x.shape[1:3], window, strict=True)
-    ):
+    if min(output_sides(x.shape[1:3], kernel.shape[:2], geometry)) < 1:
+        spread = "" if dilation == 1 else f" dilated by {dilation}"
         raise ValueError(
-            f"convolve: kernel {window} is larger than images {x.shape[1:3]} "
-            f"padded by {padding}"
+            f"convolve: kernel {kernel.shape[:2]}{spread} is larger than images "
+            f"{x.shape[1:3]} padded by {padding}"
         )
-    return _convolve(x, kernel, stride, padding, groups)
+    if _varies_over_devices(x) or _varies_over_devices(kernel):
+        return convolve_plainly(x, kernel, geometry)
+    return _output_p.bind(x, kernel, geometry=geometry)
 
 
-class Conv(nn.Module):
-    """A square convolution; parameter `kernel`, and `bias` if asked for.
-
-    Attributes:
-      features: output channels.
-      kernel_size: side of the window.
-      stride: pixels from one window to the next.
-      padding: zeros on each side; None for half the window, which keeps the size of
-        the image at stride 1 for an odd window.
-      groups: parts that are convolved apart.
-      use_bias: add a learnt number per feature.
-      dtype: the dtype in which the convolution is computed.
-      param_dtype: of the parameters.
-      kernel_init: initialiser of the kernel.
-
-    Example:
-      >>> conv = Conv(8, 3, stride=2)
-      >>> y, _ = conv.init_with_output(jax.random.key(0), jnp.ones((1, 6, 6, 3)))
-      >>> y.shape
-      (1, 3, 3, 8)
-    """
-
-    features: int
-    kernel_size: int
-    stride: int = 1
-    padding: int | None = None
-    groups: int = 1
-    use_bias: bool = False
-    dtype: DTypeLike = jnp.float32
-    param_dtype: DTypeLike = jnp.float32
-    kernel_init: jax.nn.initializers.Initializer = kaiming_normal()
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"]
-    ) -> Float[Array, "batch out_height out_width features"]:
-        """Convolves a batch of images.
-
-        Args:
-          x: images, channels last.
-
-        Returns:
-          Images of `features` channels, in `dtype`.
-
-        Raises:
-          ValueError: the images are not floating point, or the channels do not
-            divide into the groups.
-        """
-        if not jnp.issubdtype(x.dtype, jnp.floating):
-            raise ValueError(f"Conv: x must be floating point, got {x.dtype}")
-        if x.shape[-1] % self.groups:
-            raise ValueError(
-                f"Conv: {x.shape[-1]} channels do not divide into groups={self.groups}"
-            )
-        k = self.kernel_size
-        shape = (k, k, x.shape[-1] // self.groups, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        y = convolve(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            stride=self.stride,
-            padding=k // 2 if self.padding is None else self.padding,
-            groups=self.groups,
-        )
-        if self.use_bias:
-            shape = (self.features,)
-            bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
-            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
-        return y
+def _varies_over_devices(array):
+    """Whether a `shard_map` tracks it; the rules for that are XLA's operations' own."""
+    kind = jax.typeof(array)
+    manual = getattr(kind, "manual_axis_type", None)
+    return bool(getattr(manual, "varying", None) or getattr(kind, "vma", None))
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
-def _convolve(x, kernel, stride, padding, groups):
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(stride, stride),
-        padding=((padding, padding), (padding, padding)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
+def _output_shape(x, kernel, *, geometry):
+    sides = output_sides(x.shape[1:3], kernel.shape[:2], geometry)
+    return x.update(shape=(x.shape[0], *sides, kernel.shape[3]))
+
+
+def _input_gradient_shape(y_gradient, kernel, *, geometry, sides):
+    channels = kernel.shape[2] * geometry.groups
+    return y_gradient.update(shape=(y_gradient.shape[0], *sides, channels))
+
+
+def _kernel_gradient_shape(x, y_gradient, *, geometry, window):
+    channels = x.shape[3] // geometry.groups
+    return x.update(shape=(*window, channels, y_gradient.shape[3]))
+
+
+def _output_plainly(x, kernel, *, geometry):
+    return convolve_plainly(x, kernel, geometry)
+
+
+def _input_gradient_plainly(y_gradient, kernel, *, geometry, sides):
+    channels = kernel.shape[2] * geometry.groups
+    x = jax.ShapeDtypeStruct((len(y_gradient), *sides, channels), kernel.dtype)
+    plainly = lambda x: convolve_plainly(x, kernel, geometry)
+    return jax.linear_transpose(plainly, x)(y_gradient)[0]
+
+
+def _kernel_gradient_plainly(x, y_gradient, *, geometry, window):
+    shape = (*window, x.shape[3] // geometry.groups, y_gradient.shape[3])
+    kernel = jax.ShapeDtypeStruct(shape, x.dtype)
+    plainly = lambda kernel: convolve_plainly(x, kernel, geometry)
+    return jax.linear_transpose(plainly, kernel)(y_gradient)[0]
+
+
+def _output_on_cpu(x, kernel, *, geometry):
+    return convolve_on_cpu(x, kernel, geometry)
+
+
+def _input_gradient_on_cpu(y_gradient, kernel, *, geometry, sides):
+    return input_gradient_on_cpu(y_gradient, kernel, geometry, sides)
+
+
+def _kernel_gradient_on_cpu(x, y_gradient, *, geometry, window):
+    return kernel_gradient_on_cpu(x, y_gradient, geometry, window)
+
+
+def _make_primitive(name, shape_rule, plainly, on_cpu):
+    primitive = Primitive(name)
+    primitive.def_abstract_eval(shape_rule)
+
+    @functools.partial(jax.jit, static_argnames=("geometry", "sides", "window"))
+    def run(a, b, **parameters):
+        return primitive.bind(a, b, **parameters)
+
+    primitive.def_impl(run)
+    lower_plainly = mlir.lower_fun(plainly, multiple_results=False)
+    lower_for_cpu = mlir.lower_fun(on_cpu, multiple_results=False)
+
+    def lower_on_cpu(context, *operands, **parameters):
+        # Parts of a batch that is split over devices would each be exchanged.
+        devices = getattr(context.module_context.axis_context, "num_devices", 1)
+        x = context.avals_in[0]
+        suits = devices == 1 and x.dtype == "float32" and x.size > 0
+        lower = lower_for_cpu if suits else lower_plainly
+        return lower(context, *operands, **parameters)
+
+    mlir.register_lowering(primitive, lower_plainly)
+    mlir.register_lowering(primitive, lower_on_cpu, platform="cpu")
+    batching.primitive_batchers[primitive] = functools.partial(
+        _batch, primitive, plainly
     )
+    return primitive
 
 
-def _differentiate(stride, padding, groups, primals, tangents):
-    """The product rule, with the kernel's part written so that it transposes well.
-
-    On CPU, XLA's weight gradient of a whole batch streams it through the cache for
-    every tap of the kernel; a few images at a time it is 2 to 3 times faster. The
-    transpose of a concatenation over images is a sum over them: the same gradient,
-    in that form.
-    """
-    (x, kernel), (x_tangent, kernel_tangent) = primals, tangents
-    convolve_with = lambda x, kernel: _convolve(x, kernel, stride, padding, groups)
-    y = convolve_with(x, kernel)
-    terms = []
-    if not isinstance(x_tangent, SymbolicZero):
-        terms.append(convolve_with(x_tangent, kernel))
-    if not isinstance(kernel_tangent, SymbolicZero):
-        rows = images_per_part(x.shape, y.shape, kernel.shape)
-        parts = [x[start : start + rows] for start in range(0, len(x), rows)]
-        outputs = [convolve_with(part, kernel_tangent) for part in parts]
-        terms.append(jnp.concatenate(outputs) if len(outputs) > 1 else outputs[0])
-    return y, sum(terms[1:], start=terms[0])
+def _batch(primitive, plainly, operands, axes, **parameters):
+    """vmap: a batch of batches is a larger batch; a batch of kernels is left to XLA."""
+    if axes[1] is None and primitive is not _kernel_gradient_p:
+        first = jax.numpy.moveaxis(operands[0], axes[0], 0)
+        merged = first.reshape(-1, *first.shape[2:])
+        result = primitive.bind(merged, operands[1], **parameters)
+        return result.reshape(*first.shape[:2], *result.shape[1:]), 0
+    batched = jax.vmap(functools.partial(plainly, **parameters), in_axes=axes)
+    return batched(*operands), 0
 
 
-_convolve.defjvp(_differentiate, symbolic_zeros=True)
+_output_p = _make_primitive("convolve", _output_shape, _output_plainly, _output_on_cpu)
+_input_gradient_p = _make_primitive(
+    "convolve_input_gradient",
+    _input_gradient_shape,
+    _input_gradient_plainly,
+    _input_gradient_on_cpu,
+)
+_kernel_gradient_p = _make_primitive(
+    "convolve_kernel_gradient",
+    _kernel_gradient_shape,
+    _kernel_gradient_plainly,
+    _kernel_gradient_on_cpu,
+)
 
 
-def images_per_part(
-    x_shape: tuple[int, ...], y_shape: tuple[int, ...], kernel_shape: tuple[int, ...]
-) -> int:
-    """How many images a weight gradient should take at a time.
-
-    Args:
-      x_shape: of the convolved images.
-      y_shape: of the result.
-      kernel_shape: of the kernel.
-
-    Returns:
-      The whole batch, unless this is a process with a single CPU device: split over
-      several devices, every part would bring a reduction of its own.
-    """
-    batch_size = max(1, x_shape[0])
-    if jax.default_backend() != "cpu" or jax.device_count() > 1:
-        return batch_size
-    image_size = max(math.prod(x_shape[1:]), math.prod(y_shape[1:]))
-    if math.prod(kernel_shape) > _MAX_KERNEL_SIZE:
-        return batch_size
-    rows = max(_PART_SIZE // image_size, -(-batch_size // _MAX_PARTS))
-    return min(max(1, rows), batch_size)
+# An operand that is differentiated is a placeholder; it too has an `aval`.
+def _sides(images):
+    return tuple(getattr(images, "aval", images).shape[1:3])
 
 
-# Numbers of elements; measured on two cores with 1 MB of L2 cache each.
-_PART_SIZE = 2**17
-_MAX_KERNEL_SIZE = 2**18
-# Each part is compiled on its own.
-_MAX_PARTS = 16
+def _window(kernel):
+    return tuple(getattr(kernel, "aval", kernel).shape[:2])
+
+
+ad.defbilinear(
+    _output_p,
+    lambda ct, x, kernel, *, geometry: _input_gradient_p.bind(
+        ct, kernel, geometry=geometry, sides=_sides(x)
+    ),
+    lambda ct, x, kernel, *, geometry: _kernel_gradient_p.bind(
+        x, ct, geometry=geometry, window=_window(kernel)
+    ),
+)
+ad.defbilinear(
+    _input_gradient_p,
+    lambda ct, y_gradient, kernel, *, geometry, sides: _output_p.bind(
+        ct, kernel, geometry=geometry
+    ),
+    lambda ct, y_gradient, kernel, *, geometry, sides: _kernel_gradient_p.bind(
+        ct, y_gradient, geometry=geometry, window=_window(kernel)
+    ),
+)
+ad.defbilinear(
+    _kernel_gradient_p,
+    lambda ct, x, y_gradient, *, geometry, window: _input_gradient_p.bind(
+        y_gradient, ct, geometry=geometry, sides=_sides(x)
+    ),
+    lambda ct, x, y_gradient, *, geometry, window: _output_p.bind(
+        x, ct, geometry=geometry
+    ),
+)

@@ -78,12 +78,6 @@ def test_conv_adds_a_bias_only_if_asked():
     np.testing.assert_allclose(difference[0, 0, 0], [1, -2], rtol=1e-5)
 
 
-def test_conv_in_groups_has_a_kernel_of_the_channels_of_one():
-    x = draw(1, 4, 4, 6)
-    shapes = jax.eval_shape(Conv(9, 3, groups=3).init, jax.random.key(0), x)
-    assert shapes["params"]["kernel"].shape == (3, 3, 2, 9)
-
-
 def test_conv_computes_in_its_dtype_and_keeps_float32_parameters():
     x = draw(1, 4, 4, 3)
     conv = Conv(2, 3, use_bias=True, dtype=jnp.bfloat16)
@@ -114,14 +108,3 @@ def test_conv_starts_as_kaiming_with_fan_out():
 def test_convolve_names_what_does_not_fit(kernel_shape, options, message):
     with pytest.raises(ValueError, match=message):
         convolve(draw(1, 5, 6, 4), draw(*kernel_shape), **options)
-
-
-def test_conv_names_groups_that_do_not_divide():
-    with pytest.raises(ValueError, match="4 channels.*groups=3"):
-        Conv(6, 3, groups=3).init(jax.random.key(0), draw(1, 4, 4, 4))
-
-
-def test_conv_names_images_that_are_not_floating_point(monkeypatch):
-    monkeypatch.setattr("jaxtyping.config.jaxtyping_disable", True)  # as for users
-    with pytest.raises(ValueError, match="floating point, got uint8"):
-        Conv(6, 3).init(jax.random.key(0), jnp.zeros((1, 4, 4, 3), jnp.uint8))
