@@ -7,40 +7,26 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from jaxdl.layers import BasicBlock, Bottleneck, Stage, subsample_and_pad
-from jaxdl.trees import named_leaves, path_string
+from jaxdl.layers import BasicBlock, Bottleneck, Stage, Style, subsample_and_pad
+from jaxdl.trees import named_leaves
+from tests.drawing import draw_variables
+from tests.float64 import convolve, normalize
 
 
-def convolve_float64(x, kernel, *, stride):
-    """A convolution padded by half its kernel, as a product with all windows."""
-    k = kernel.shape[0]
-    sides = (k // 2, k // 2)
-    x = np.pad(x, ((0, 0), sides, sides, (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(1, 2))
-    return np.einsum("nhwcij,ijcf->nhwf", windows[:, ::stride, ::stride], kernel)
-
-
-def normalize_float64(x, leaves, name, *, train):
-    if train:
-        mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-    else:
-        mean = leaves[f"batch_stats/{name}/mean"]
-        var = leaves[f"batch_stats/{name}/var"]
-    scale, bias = leaves[f"params/{name}/scale"], leaves[f"params/{name}/bias"]
-    return scale * (x - mean) / np.sqrt(var + 1e-5) + bias
-
-
-def block_float64(variables, x, *, strides, shortcut, train):
+def block_float64(variables, x, *, strides, shortcut, train, preactivation=False):
     """A residual block written out: convolutions of the strides given, one each."""
     leaves = {
         path: np.asarray(leaf, float) for path, leaf in named_leaves(variables).items()
     }
-    y = x = np.asarray(x, float)
+    y = x = activated = np.asarray(x, float)
     for index, stride in enumerate(strides, start=1):
-        y = convolve_float64(y, leaves[f"params/conv{index}/kernel"], stride=stride)
-        y = normalize_float64(y, leaves, f"norm{index}", train=train)
-        if index < len(strides):
-            y = np.maximum(y, 0)
+        if preactivation:
+            y = np.maximum(normalize(y, leaves, f"norm{index}", train=train), 0)
+            activated = y if index == 1 else activated
+        y = convolve(y, leaves[f"params/conv{index}/kernel"], stride=stride)
+        if not preactivation:
+            y = normalize(y, leaves, f"norm{index}", train=train)
+            y = np.maximum(y, 0) if index < len(strides) else y
     stride = max(strides)
     if shortcut == "none":
         x = 0
@@ -48,22 +34,10 @@ def block_float64(variables, x, *, strides, shortcut, train):
         half = (y.shape[-1] - x.shape[-1]) // 2
         x = np.pad(x[:, ::stride, ::stride], ((0, 0),) * 3 + ((half, half),))
     elif x.shape != y.shape:
-        x = convolve_float64(x, leaves["params/shortcut_conv/kernel"], stride=stride)
-        x = normalize_float64(x, leaves, "shortcut_norm", train=train)
-    return np.maximum(x + y, 0)
-
-
-def draw_variables(module, x):
-    """Values for all variables, scales and variances above 0; faster than `init`."""
-    generator = np.random.default_rng(0)
-    init = functools.partial(module.init, train=False)
-    shapes = jax.eval_shape(init, jax.random.key(0), x)
-
-    def draw(path, leaf):
-        low = 0.2 if path_string(path).endswith(("scale", "var")) else -1.0
-        return jnp.asarray(generator.uniform(low, 1, leaf.shape), leaf.dtype)
-
-    return jax.tree_util.tree_map_with_path(draw, shapes)
+        x = convolve(activated, leaves["params/shortcut_conv/kernel"], stride=stride)
+        if not preactivation:
+            x = normalize(x, leaves, "shortcut_norm", train=train)
+    return x + y if preactivation else np.maximum(x + y, 0)
 
 
 CASES = {
@@ -74,6 +48,16 @@ CASES = {
     "basic, no shortcut": (BasicBlock(6, stride=2, shortcut="none"), (2, 1)),
     "bottleneck, same shape": (Bottleneck(1), (1, 1, 1)),
     "bottleneck, projection": (Bottleneck(2, stride=2), (1, 2, 1)),
+    "bottleneck, v1": (Bottleneck(2, stride=2, stride_first=True), (2, 1, 1)),
+    "basic, v2": (BasicBlock(4, preactivation=True), (1, 1)),
+    "basic, v2, padded": (
+        BasicBlock(6, stride=2, shortcut="pad", preactivation=True),
+        (2, 1),
+    ),
+    "bottleneck, v2, projection": (
+        Bottleneck(2, stride=2, preactivation=True),
+        (1, 2, 1),
+    ),
 }
 
 
@@ -82,30 +66,39 @@ CASES = {
 def test_block_equals_numpy_in_float64(name, train):
     block, strides = CASES[name]
     x = jax.random.normal(jax.random.key(0), (2, 5, 6, 4))
-    variables = draw_variables(block, x)
+    variables = draw_variables(block, x, train=False)
     apply = functools.partial(block.apply, train=train, mutable=["batch_stats"])
     y, _ = jax.jit(apply)(variables, x)
     expected = block_float64(
-        variables, x, strides=strides, shortcut=block.shortcut, train=train
+        variables,
+        x,
+        strides=strides,
+        shortcut=block.shortcut,
+        train=train,
+        preactivation=block.preactivation,
     )
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("block", [BasicBlock(4), Bottleneck(1)])
-def test_block_with_zero_init_starts_as_its_shortcut(block):
+@pytest.mark.parametrize("preactivation", [False, True])
+def test_block_with_zero_init_starts_as_its_shortcut(block, preactivation):
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 4))
-    block = block.clone(zero_init_residual=True)
-    y, variables = block.init_with_output(jax.random.key(0), x, train=True)
-    np.testing.assert_array_equal(y, nn.relu(x))
-    zeros = [path for path, leaf in named_leaves(variables).items() if not leaf.any()]
-    last = "norm2" if isinstance(block, BasicBlock) else "norm3"
-    assert f"params/{last}/scale" in zeros
-    assert "params/norm1/scale" not in zeros
+    block = block.clone(zero_init_residual=True, preactivation=preactivation)
+    init = functools.partial(block.init_with_output, train=True)
+    y, variables = jax.jit(init)(jax.random.key(0), x)
+    np.testing.assert_array_equal(y, x if preactivation else nn.relu(x))
+    leaves = named_leaves(variables["params"])
+    zeros = {path for path, leaf in leaves.items() if not leaf.any()}
+    last = "2" if isinstance(block, BasicBlock) else "3"
+    wanted = f"conv{last}/kernel" if preactivation else f"norm{last}/scale"
+    assert {path for path in zeros if not path.endswith("bias")} == {wanted}
 
 
 @pytest.mark.parametrize("shortcut", ["projection", "pad", "none"])
 def test_block_in_bfloat16_stays_in_bfloat16(shortcut):
-    block = BasicBlock(6, stride=2, shortcut=shortcut, dtype=jnp.bfloat16)
+    style = Style(dtype=jnp.bfloat16)
+    block = BasicBlock(6, stride=2, shortcut=shortcut, style=style)
     x = jnp.ones((2, 4, 4, 4))
     init = functools.partial(block.init_with_output, train=True)
     y, variables = jax.eval_shape(init, jax.random.key(0), x)
@@ -138,6 +131,30 @@ def test_stage_strides_in_its_first_block_alone():
         name for name, block in variables["params"].items() if "shortcut_conv" in block
     ]
     assert with_projection == ["block0"]
+
+
+def test_stage_gives_each_block_its_options():
+    options = ({"zero_init_residual": True}, {"zero_init_residual": False})
+    stage = Stage(BasicBlock, 4, num_blocks=2, options=options)
+    init = functools.partial(stage.init, train=False)
+    params = jax.jit(init)(jax.random.key(0), jnp.ones((1, 2, 2, 4)))["params"]
+    assert not params["block0"]["norm2"]["scale"].any()
+    assert params["block1"]["norm2"]["scale"].all()
+
+
+def test_stage_names_options_that_are_not_one_per_block():
+    with pytest.raises(ValueError, match="one per block, got 1 for num_blocks=2"):
+        Stage(BasicBlock, 4, num_blocks=2, options=({},))
+
+
+def test_block_without_norm_has_biases_instead():
+    block, x = BasicBlock(6, style=Style(norm=None)), jnp.ones((1, 2, 2, 4))
+    init = functools.partial(block.init, train=False)
+    params = jax.eval_shape(init, jax.random.key(0), x)["params"]
+    convolutions = {"conv1", "conv2", "shortcut_conv"}
+    assert set(named_leaves(params)) == {
+        f"{conv}/{leaf}" for conv in convolutions for leaf in ("kernel", "bias")
+    }
 
 
 def test_block_names_an_unknown_shortcut(monkeypatch):
