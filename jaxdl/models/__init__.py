@@ -1,15 +1,31 @@
 """Networks, one family per file, and `MODELS`, by name.
 
 `MODELS[name](num_classes=..., dtype=...)` makes a Linen module; `model.apply(variables,
-images, train=...)` gives float32 logits, and in training updates `batch_stats`.
+images, train=...)` gives float32 logits, and in training updates `batch_stats`. With
+`method="extract"` it gives the maps on the way too. `INPUTS[name]` says which images
+the network was made for.
 """
 
 import functools
 
+from jaxdl.models.alexnet import AlexNet
 from jaxdl.models.cifar_resnet import CifarResNet
+from jaxdl.models.efficientnet import EfficientNet
+from jaxdl.models.googlenet import GoogLeNet
+from jaxdl.models.image_mlp import ImageMLP
+from jaxdl.models.inception_v3 import InceptionV3
+from jaxdl.models.inputs import InputSpec
+from jaxdl.models.network import Family, Network
 from jaxdl.models.resnet import ResNet
+from jaxdl.models.vgg import VGG
 
 MODELS = {
+    "alexnet": AlexNet,
+    "efficientnet_b0": EfficientNet,
+    "googlenet": GoogLeNet,
+    "googlenet_aux": functools.partial(GoogLeNet, auxiliary=True),
+    "inception_v3": InceptionV3,
+    "mlp": ImageMLP,
     "plain8_cifar": functools.partial(CifarResNet, depth=8, residual=False),
     "plain20_cifar": functools.partial(CifarResNet, depth=20, residual=False),
     "plain32_cifar": functools.partial(CifarResNet, depth=32, residual=False),
@@ -27,6 +43,41 @@ MODELS = {
     "resnet50": functools.partial(ResNet, depth=50),
     "resnet101": functools.partial(ResNet, depth=101),
     "resnet152": functools.partial(ResNet, depth=152),
+    "resnet50_v1": functools.partial(ResNet, depth=50, version="v1"),
+    "resnet101_v1": functools.partial(ResNet, depth=101, version="v1"),
+    "resnet152_v1": functools.partial(ResNet, depth=152, version="v1"),
+    "resnet18_v2": functools.partial(ResNet, depth=18, version="v2"),
+    "resnet34_v2": functools.partial(ResNet, depth=34, version="v2"),
+    "resnet50_v2": functools.partial(ResNet, depth=50, version="v2"),
+    "resnet101_v2": functools.partial(ResNet, depth=101, version="v2"),
+    "resnet152_v2": functools.partial(ResNet, depth=152, version="v2"),
+    "vgg11": functools.partial(VGG, depth=11),
+    "vgg13": functools.partial(VGG, depth=13),
+    "vgg16": functools.partial(VGG, depth=16),
+    "vgg19": functools.partial(VGG, depth=19),
+    "vgg11_bn": functools.partial(VGG, depth=11, batch_norm=True),
+    "vgg13_bn": functools.partial(VGG, depth=13, batch_norm=True),
+    "vgg16_bn": functools.partial(VGG, depth=16, batch_norm=True),
+    "vgg19_bn": functools.partial(VGG, depth=19, batch_norm=True),
 }
 
-__all__ = ["MODELS", "CifarResNet", "ResNet"]
+INPUTS: dict[str, InputSpec] = {
+    name: make(num_classes=1).describe_family().images for name, make in MODELS.items()
+}
+"""The images that each network's published weights want, by its name in `MODELS`."""
+
+__all__ = [
+    "INPUTS",
+    "MODELS",
+    "VGG",
+    "AlexNet",
+    "CifarResNet",
+    "EfficientNet",
+    "Family",
+    "GoogLeNet",
+    "ImageMLP",
+    "InceptionV3",
+    "InputSpec",
+    "Network",
+    "ResNet",
+]

@@ -3,35 +3,26 @@
 import functools
 
 import flax.linen as nn
-import jax.numpy as jnp
-from jax.typing import DTypeLike
 
-from jaxdl.layers import (
-    BasicBlock,
-    BatchNorm,
-    Conv,
-    Stage,
-    global_average_pool,
-    kaiming_normal,
-    torch_uniform,
-)
+from jaxdl.layers import BasicBlock, global_average_pool, kaiming_normal, zeros_bias
+from jaxdl.models.inputs import InputSpec
+from jaxdl.models.network import Family, Network
+from jaxdl.models.resnet import apply_stages, apply_stem
 from jaxdl.typing import Array, Float
 
 
-class CifarResNet(nn.Module):
+class CifarResNet(Network, kw_only=True):
     """A 3x3 convolution, three stages of n basic blocks, an average and a linear head.
 
     The stages are `width`, `2 * width` and `4 * width` wide; the second and third
-    halve the image. Shortcuts have no parameters (option A).
+    halve the image. Shortcuts have no parameters (option A). Maps: "stem" (1/1),
+    "stage1" (1/1), "stage2" (1/2), "stage3" (1/4).
 
     Attributes:
       depth: 6n + 2 for n >= 1: layers with weights on the longest path.
-      num_classes: logits per image.
       residual: False leaves the shortcuts out ("plain-20" and so on); the parameters
         are the same.
       width: channels of the first stage.
-      dtype: the dtype of convolutions and activations; parameters, BatchNorm
-        statistics and the head are float32.
 
     Raises:
       ValueError: the depth is not 6n + 2.
@@ -41,7 +32,7 @@ class CifarResNet(nn.Module):
       head starts uniform, as in PyTorch.
 
     Example:
-      >>> import jax
+      >>> import jax, jax.numpy as jnp
       >>> model, x = CifarResNet(depth=8, num_classes=10), jnp.ones((2, 8, 8, 3))
       >>> init = functools.partial(model.init, train=False)
       >>> variables = jax.eval_shape(init, jax.random.key(0), x)
@@ -50,10 +41,8 @@ class CifarResNet(nn.Module):
     """
 
     depth: int
-    num_classes: int
     residual: bool = True
     width: int = 16
-    dtype: DTypeLike = jnp.float32
 
     def __post_init__(self):
         """Checks the depth before anything is built on it."""
@@ -64,39 +53,24 @@ class CifarResNet(nn.Module):
             )
         super().__post_init__()
 
-    @nn.compact
-    def __call__(
-        self, images: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, "batch classes"]:
-        """Scores images.
-
-        Args:
-          images: normalised images, channels last, of any size and number of channels.
-          train: normalise by the statistics of the batch and update the running ones.
-
-        Returns:
-          Float32 logits.
-        """
-        kernel_init = kaiming_normal(mode="fan_in")
-        block = functools.partial(
-            BasicBlock,
-            shortcut="pad" if self.residual else "none",
-            kernel_init=kernel_init,
-            dtype=self.dtype,
+    @nn.nowrap
+    def describe_family(self) -> Family:
+        """BatchNorm and ReLU; kernels keep the variance on the way forward."""
+        return Family(
+            kernel_init=kaiming_normal(mode="fan_in"),
+            dense_bias_init=zeros_bias,
+            in_torchvision=False,
+            images=InputSpec(image_size=32, resize_size=32),
         )
-        x = Conv(
-            self.width, 3, kernel_init=kernel_init, dtype=self.dtype, name="stem_conv"
-        )(images)
-        x = nn.relu(BatchNorm(dtype=self.dtype, name="stem_norm")(x, train=train))
-        num_blocks = (self.depth - 2) // 6
-        for index in range(3):
-            stage = Stage(
-                block,
-                self.width * 2**index,
-                num_blocks,
-                stride=1 if index == 0 else 2,
-                name=f"stage{index + 1}",
-            )
-            x = stage(x, train=train)
-        x = global_average_pool(x)
-        return nn.Dense(self.num_classes, kernel_init=torch_uniform(), name="head")(x)
+
+    def encode(
+        self, images: Float[Array, "batch height width channels"], *, train: bool
+    ) -> dict[str, Array]:
+        """The maps up to the features."""
+        shortcut = "pad" if self.residual else "none"
+        block = functools.partial(BasicBlock, shortcut=shortcut, style=self.style)
+        stem = apply_stem(self, images, self.width, 3, train=train)
+        stages = ((self.depth - 2) // 6,) * 3
+        maps = apply_stages(block, stem, stages, width=self.width, train=train)
+        features = global_average_pool(maps["stage3"])
+        return {"stem": stem, **maps, "features": features}

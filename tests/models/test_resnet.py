@@ -7,60 +7,61 @@ import pytest
 
 from jaxdl.models import ResNet
 from jaxdl.trees import named_leaves
-
-BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
-
-
-def convolve_float64(x, kernel, *, stride):
-    """A convolution padded by half its kernel, as a product with all windows."""
-    k = kernel.shape[0]
-    windows = windows_of(x, k, padding=k // 2, fill=0.0)
-    return np.einsum("nhwcij,ijcf->nhwf", windows[:, ::stride, ::stride], kernel)
+from tests.float64 import convolve, normalize, pool
 
 
-def windows_of(x, size, *, padding, fill):
-    sides = (padding, padding)
-    x = np.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=fill)
-    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
-
-
-def resnet_float64(variables, x, *, depth):
+def resnet18_float64(variables, x, *, version):
     """The network in evaluation, written out."""
     leaves = {
         path: np.asarray(leaf, float) for path, leaf in named_leaves(variables).items()
     }
 
-    def conv_norm(x, conv, norm, stride):
-        x = convolve_float64(x, leaves[f"params/{conv}/kernel"], stride=stride)
-        mean, var = (leaves[f"batch_stats/{norm}/{name}"] for name in ("mean", "var"))
-        scale, bias = (leaves[f"params/{norm}/{name}"] for name in ("scale", "bias"))
-        return (x - mean) / np.sqrt(var + 1e-5) * scale + bias
+    def conv(x, name, stride=1):
+        return convolve(x, leaves[f"params/{name}/kernel"], stride=stride)
 
-    x = np.maximum(conv_norm(x, "stem_conv", "stem_norm", 2), 0)
-    x = windows_of(x, 3, padding=1, fill=-np.inf)[:, ::2, ::2].max((-1, -2))
-    for stage, num_blocks in enumerate(BLOCKS[depth], start=1):
-        for block in range(num_blocks):
-            at = f"stage{stage}/block{block}"
-            stride = 2 if stage > 1 and block == 0 else 1
-            strides = (stride, 1) if depth < 50 else (1, stride, 1)
-            y = x
-            for index, s in enumerate(strides, start=1):
-                y = conv_norm(y, f"{at}/conv{index}", f"{at}/norm{index}", s)
-                y = np.maximum(y, 0) if index < len(strides) else y
-            if f"params/{at}/shortcut_conv/kernel" in leaves:
-                x = conv_norm(x, f"{at}/shortcut_conv", f"{at}/shortcut_norm", stride)
-            x = np.maximum(x + y, 0)
+    def norm(x, name):
+        return normalize(x, leaves, name, train=False)
+
+    def relu_norm(x, name):
+        return np.maximum(norm(x, name), 0)
+
+    def run_block(x, at, strides):
+        y, stride = x, max(strides)
+        for index, s in enumerate(strides, start=1):
+            y = norm(conv(y, f"{at}/conv{index}", s), f"{at}/norm{index}")
+            y = np.maximum(y, 0) if index < len(strides) else y
+        if f"params/{at}/shortcut_conv/kernel" in leaves:
+            x = norm(conv(x, f"{at}/shortcut_conv", stride), f"{at}/shortcut_norm")
+        return np.maximum(x + y, 0)
+
+    def run_preactivation_block(x, at, strides):
+        y, activated = x, relu_norm(x, f"{at}/norm1")
+        for index, s in enumerate(strides, start=1):
+            y = conv(relu_norm(y, f"{at}/norm{index}"), f"{at}/conv{index}", s)
+        if f"params/{at}/shortcut_conv/kernel" in leaves:
+            x = conv(activated, f"{at}/shortcut_conv", max(strides))
+        return x + y
+
+    is_v2 = version == "v2"
+    x = conv(x, "stem_conv", 2)
+    x = x if is_v2 else relu_norm(x, "stem_norm")
+    x = pool(x, np.max, window=3, stride=2, padding=1, fill=-np.inf)
+    run = run_preactivation_block if is_v2 else run_block
+    for stage in (1, 2, 3, 4):
+        x = run(x, f"stage{stage}/block0", (1 if stage == 1 else 2, 1))
+        x = run(x, f"stage{stage}/block1", (1, 1))
+    x = relu_norm(x, "final_norm") if is_v2 else x
     return x.mean((1, 2)) @ leaves["params/head/kernel"] + leaves["params/head/bias"]
 
 
-@pytest.mark.parametrize("depth", BLOCKS)
-def test_resnet_equals_numpy_in_float64(depth, draw_variables):
-    model = ResNet(depth=depth, num_classes=3, width=2)
+@pytest.mark.parametrize("version", ["v1.5", "v2"])
+def test_resnet_equals_numpy_in_float64(version, draw_variables):
+    model = ResNet(depth=18, version=version, num_classes=3, width=2)
     images = np.random.default_rng(1).normal(size=(2, 36, 33, 3))
     variables = draw_variables(model, jnp.asarray(images, jnp.float32))
     apply = jax.jit(functools.partial(model.apply, train=False))
     logits = apply(variables, jnp.asarray(images, jnp.float32))
-    expected = resnet_float64(variables, images, depth=depth)
+    expected = resnet18_float64(variables, images, version=version)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
