@@ -7,11 +7,33 @@ import sys
 import time
 from pathlib import Path
 
+from jaxdl.config import describe_fields
 from jaxdl.errors import JaxdlError
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {path.stem: path for path in sorted((ROOT / "experiments").glob("*.py"))}
 EXPERIMENTS = [path.parent.name for path in sorted(ROOT.glob("configs/*/quick.yaml"))]
+
+SMALL = {
+    "schedule.duration": "2 steps",
+    "run.evaluate_every": "1 steps",
+    "run.log_every": "1 steps",
+    "study.networks": "[resnet8_cifar, plain8_cifar]",
+    "study.norms": "[layer]",
+    "study.batch_sizes": "[8]",
+    "study.rates": "[0.5]",
+    "dense.width": "8",
+    "dense.depth": "3",
+    "dense.activations": "[relu]",
+    "dense.initializers": "[normal_0.05]",
+    "network.name": "resnet8_cifar",
+    "theoretical": "[resnet8_cifar]",
+    "effective": "[plain8_cifar]",
+    "stack.depth": "2",
+    "images.image_size": "16",
+    "images.batch_size": "4",
+}
+"""What makes an experiment short, by field; those that it has are set in tests."""
 
 
 def load_script(name):
@@ -20,6 +42,12 @@ def load_script(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def list_small(name):
+    """The overrides that make an experiment short."""
+    fields = {field.key for field in describe_fields(load_script(name).Config)}
+    return [f"{key}={value}" for key, value in SMALL.items() if key in fields]
 
 
 def run_main(name, *argv):

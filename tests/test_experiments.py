@@ -1,5 +1,6 @@
 """Every experiment, from the command line to the run folder."""
 
+import csv
 import json
 import re
 from types import SimpleNamespace
@@ -8,9 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl.config import load_config
-from tests.scripts import EXPERIMENTS, ROOT, SCRIPTS, load_script, run_main, run_script
+from jaxdl.config import describe_fields, load_config
+from jaxdl.recipes.configs import ClassifierConfig
+from tests.scripts import (
+    EXPERIMENTS,
+    ROOT,
+    SCRIPTS,
+    list_small,
+    load_script,
+    run_main,
+    run_script,
+)
 
+CLASSIFIERS = [n for n in EXPERIMENTS if load_script(n).Config is ClassifierConfig]
+STUDIES = sorted(set(EXPERIMENTS) - set(CLASSIFIERS))
 OUTPUTS = (
     "curves.png",
     "confusion.png",
@@ -34,22 +46,23 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run_experiment(cache, tmp_path_factory):
-    """`run_experiment(name, devices)`: two steps of its quick.yaml, run once."""
+    """`run_experiment(name, devices)`: its quick.yaml made small, run once."""
     done = {}
 
-    def run(name, devices):
+    def run(name, devices="1 device"):
         if (name, devices) not in done:
             folder = tmp_path_factory.mktemp(name)
+            fields = {field.key for field in describe_fields(load_script(name).Config)}
+            key = "run.compilation_cache"
             process = run_script(
                 name,
                 f"configs/{name}/quick.yaml",
-                "schedule.duration=2 steps",
-                "run.evaluate_every=1 steps",
-                "run.log_every=1 steps",
+                *list_small(name),
                 f"run.folder={folder}",
                 "run.name=run",
-                f"run.compilation_cache={cache}",
+                *[f"{key}={cache}"] * (key in fields),
                 *DEVICES[devices],
+                cache=None if key in fields else cache,
                 JAX_LOG_COMPILES="1",
             )
             done[name, devices] = SimpleNamespace(
@@ -72,13 +85,53 @@ def read_lines(file):
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("devices", DEVICES)
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_fills_its_run_folder(run_experiment, name, devices):
-    run = run_experiment(name, devices)
+def test_experiment_fills_its_run_folder(run_experiment, name):
+    run = run_experiment(name)
     assert run.process.returncode == 0, run.process.stderr
     assert "Traceback" not in run.process.stderr
     assert run.process.stdout.rstrip().endswith(f"run folder: {run.folder}")
+    assert list(run.folder.glob("*.png"))
+    for file in run.folder.iterdir():
+        assert file.is_dir() or file.stat().st_size > 0, file
+    assert json.loads((run.folder / "summary.json").read_text())
+    assert json.loads((run.folder / "environment.json").read_text())["packages"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_study_writes_a_table(run_experiment, name):
+    with (run_experiment(name).folder / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows and all(None not in row and None not in row.values() for row in rows)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_writes_a_config_that_loads_back(run_experiment, name):
+    devices = "2 of 8 devices" if name in CLASSIFIERS else "1 device"
+    run = run_experiment(name, devices)
+    schema = load_script(name).Config
+    saved = load_config(schema, run.folder / "config.yaml", [])
+    assert saved.run.name == "run"
+    overrides = [word for word in run.process.args if "=" in word]
+    assert set(list_small(name)) < set(overrides)
+    file = ROOT / "configs" / name / "quick.yaml"
+    assert load_config(schema, file, overrides) == saved
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_quick_config_runs_as_it_is(cache, name, tmp_path):
+    words = (f"configs/{name}/quick.yaml", f"run.folder={tmp_path}", "run.name=run")
+    process = run_script(name, *words, cache=cache)
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / name / "run" / "summary.json").is_file()
+
+
+@pytest.mark.parametrize("devices", DEVICES)
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifier_fills_its_run_folder(run_experiment, name, devices):
+    run = run_experiment(name, devices)
+    assert run.process.returncode == 0, run.process.stderr
     for output in OUTPUTS:
         assert (run.folder / output).stat().st_size > 0, output
     rows = read_lines(run.folder / "metrics.jsonl")
@@ -89,26 +142,15 @@ def test_experiment_fills_its_run_folder(run_experiment, name, devices):
     assert summary["num_steps"] == 2 and summary["final"]["step"] == 2
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_writes_a_config_that_loads_back(run_experiment, name):
-    run = run_experiment(name, "2 of 8 devices")
-    schema = load_script(name).Config
-    saved = load_config(schema, run.folder / "config.yaml", [])
-    assert saved.mesh.data == 2 and saved.schedule.duration == "2 steps"
-    overrides = [word for word in run.process.args if "=" in word]
-    file = ROOT / "configs" / name / "quick.yaml"
-    assert load_config(schema, file, overrides) == saved
-
-
 @pytest.mark.parametrize("devices", DEVICES)
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_compiles_each_step_once(run_experiment, name, devices):
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifier_compiles_each_step_once(run_experiment, name, devices):
     log = run_experiment(name, devices).process.stderr
     for step in ("advance_train_state", "evaluation_step"):
         assert len(re.findall(rf"Compiling jit\({step}\)", log)) == 1, step
 
 
-def test_experiment_gives_the_same_numbers_on_any_number_of_devices(run_experiment):
+def test_classifier_gives_the_same_numbers_on_any_number_of_devices(run_experiment):
     rows = []
     for devices in DEVICES:
         folder = run_experiment("train_classifier", devices).folder

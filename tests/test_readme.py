@@ -22,8 +22,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_readme_example_learns():
-    (code,) = blocks("python")
+def run_example(code):
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
@@ -31,8 +30,16 @@ def test_readme_example_learns():
         cwd=ROOT,
     )
     assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_readme_examples_do_what_they_say():
+    training, network = blocks("python")
     # Ten classes: chance is 0.1; 64 images.
-    assert float(result.stdout.rsplit(":", 1)[1]) > 0.8
+    assert float(run_example(training).rsplit(":", 1)[1]) > 0.8
+    maps, macs = run_example("import jax\n" + network).splitlines()
+    assert "'stage4': (1, 7, 7, 2048)" in maps
+    assert macs == "4.09 G multiply-accumulates"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

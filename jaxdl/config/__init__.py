@@ -5,10 +5,10 @@ default, bounds and one line of documentation. Its defaults are the base config:
 holds only what differs, and an override wins over the file. Imports no JAX.
 """
 
-from jaxdl.config.loading import load_config
+from jaxdl.config.loading import find_conflicts, load_config
 from jaxdl.config.schema import STRICT, Conflict, FieldDescription, describe_fields
 from jaxdl.config.values import changed_fields, dump_config, flatten_config
-from jaxdl.config.wording import suggest
+from jaxdl.config.wording import show, suggest
 
 __all__ = [
     "STRICT",
@@ -17,7 +17,9 @@ __all__ = [
     "changed_fields",
     "describe_fields",
     "dump_config",
+    "find_conflicts",
     "flatten_config",
     "load_config",
+    "show",
     "suggest",
 ]

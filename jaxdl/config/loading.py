@@ -199,7 +199,7 @@ class _Reading:
                 for item in error.errors(include_url=False):
                     self._report_invalid(item)
         if config is not None:
-            for conflict in _find_conflicts(config):
+            for conflict in find_conflicts(config):
                 if not self.faulty.intersection(conflict.keys):
                     self._report_conflict(conflict)
         return config
@@ -240,11 +240,34 @@ def _is_short_for(short: str, name: str) -> bool:
     return len(short) > 1 and short == initials
 
 
-def _find_conflicts(config: Any, prefix: str = "") -> Iterator[Conflict]:
+def find_conflicts(config: Any, prefix: str = "") -> Iterator[Conflict]:
+    """Finds the fields of a config that don't go together, section by section.
+
+    Args:
+        config: A config, or a section of one; `load_config` has asked for its
+            conflicts, `dataclasses.replace` hasn't.
+        prefix: Is put before each key.
+
+    Yields:
+        What each section's `find_conflicts` tells, with keys of the whole config.
+
+    Example:
+        >>> from pydantic.dataclasses import dataclass
+        >>> from jaxdl.config import STRICT
+        >>> @dataclass(frozen=True, config=STRICT)
+        ... class Range:
+        ...     low: int = 0
+        ...     high: int = 1
+        ...     def find_conflicts(self):
+        ...         wrong = [Conflict(("low", "high"), "low is above high")]
+        ...         return wrong if self.low > self.high else []
+        >>> [conflict.message for conflict in find_conflicts(Range(low=2))]
+        ['low is above high']
+    """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
-            yield from _find_conflicts(value, f"{prefix}{field.name}.")
+            yield from find_conflicts(value, f"{prefix}{field.name}.")
     if hasattr(config, "find_conflicts"):
         for keys, message in config.find_conflicts():
             yield Conflict(tuple(prefix + key for key in keys), message)

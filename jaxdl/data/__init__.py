@@ -10,7 +10,13 @@ import os
 from collections.abc import Callable
 
 from jaxdl.data.cifar10 import load_cifar10
-from jaxdl.data.dataset import SPLIT_NAMES, Dataset, from_arrays, with_held_out
+from jaxdl.data.dataset import (
+    SPLIT_NAMES,
+    Dataset,
+    from_arrays,
+    with_held_out,
+    with_limited_train,
+)
 from jaxdl.data.digits import load_digits
 from jaxdl.data.folder import FolderSplit, load_folder
 from jaxdl.data.idx import load_idx
@@ -99,4 +105,5 @@ __all__ = [
     "resolve_path",
     "stream_batches",
     "with_held_out",
+    "with_limited_train",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data.order import HELD_OUT_CUT, permute_examples
+from jaxdl.data.order import HELD_OUT_CUT, TRAIN_LIMIT, permute_examples
 from jaxdl.data.split import ArraySplit, Split, Subset
 from jaxdl.errors import DataError
 
@@ -122,6 +122,62 @@ def with_held_out(
         )
     splits["train"] = Subset(train, np.sort(order[start:]))
     return dataclasses.replace(dataset, splits=splits)
+
+
+def with_limited_train(dataset: Dataset, *, num_examples: int, seed: int) -> Dataset:
+    """Keeps some examples of train, equally many of each class.
+
+    Args:
+      dataset: Its other splits are kept as they are.
+      num_examples: How many to keep, at least one per class; where the classes don't
+        divide it, the first ones get one more.
+      seed: Chooses the examples; in [0, 2**64). A larger number with the same seed
+        keeps those of a smaller one and adds to them.
+
+    Returns:
+      The dataset with the smaller train split, in the order of the larger one.
+
+    Raises:
+      DataError: A class has too few examples, or num_examples is below the number of
+        classes.
+
+    Example:
+      >>> images, labels = np.zeros((10, 8, 8), np.uint8), np.arange(10) % 2
+      >>> dataset = from_arrays((images, labels))
+      >>> train = with_limited_train(dataset, num_examples=4, seed=0).splits["train"]
+      >>> sorted(train.read(np.arange(4))["labels"].tolist())
+      [0, 0, 1, 1]
+    """
+    train, num_classes = dataset.splits["train"], dataset.num_classes
+    if num_examples < num_classes:
+        raise DataError(
+            f"{num_examples} train examples of {dataset.name} are too few for its "
+            f"{num_classes} classes"
+        )
+    wanted = np.full(num_classes, num_examples // num_classes)
+    wanted[: num_examples % num_classes] += 1
+    missing, chosen = wanted.copy(), []
+    order = permute_examples(len(train), purpose=TRAIN_LIMIT, seed=seed)
+    # In parts: only as many examples are read as it takes to find enough of each.
+    for start in range(0, len(order), num_examples):
+        positions = order[start : start + num_examples]
+        for position, label in zip(
+            positions, train.read(positions)["labels"], strict=True
+        ):
+            if missing[label] > 0:
+                missing[label] -= 1
+                chosen.append(position)
+        if len(chosen) == num_examples:
+            break
+    if missing.any():
+        label = int(np.argmax(missing > 0))
+        raise DataError(
+            f"{wanted[label]} train examples of {dataset.class_names[label]!r} wanted "
+            f"for a balanced {num_examples}, {dataset.name} has "
+            f"{wanted[label] - missing[label]}"
+        )
+    limited = Subset(train, np.sort(np.array(chosen)))
+    return dataclasses.replace(dataset, splits={**dataset.splits, "train": limited})
 
 
 def from_arrays(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Int
 
-TRAIN_ORDER, HELD_OUT_CUT, DIGITS_TEST = 0, 1, 2
+TRAIN_ORDER, HELD_OUT_CUT, DIGITS_TEST, TRAIN_LIMIT = 0, 1, 2, 3
 """Purposes: two permutations with one seed and different purposes are unrelated."""
 
 

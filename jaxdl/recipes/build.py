@@ -19,10 +19,11 @@ from jaxdl.data import (
     load_into_memory,
     measure_channels,
     with_held_out,
+    with_limited_train,
 )
 from jaxdl.durations import duration_steps, parse_duration
 from jaxdl.errors import ConfigError
-from jaxdl.models import MODELS
+from jaxdl.models import MODELS, Network
 from jaxdl.optim import make_optimizer, make_schedule
 from jaxdl.parallel import make_mesh
 from jaxdl.recipes.sections import (
@@ -86,6 +87,22 @@ def check_batch_size(batch_size: int, *, accumulate: int, mesh: Mesh) -> None:
         )
 
 
+def check_image_size(model: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    """Refuses images that a network would pool away to nothing.
+
+    Raises:
+      ConfigError: names the smallest side that works.
+    """
+    if not isinstance(model, Network):
+        return
+    smallest, side = model.describe_family().smallest_side, min(image_shape[:2])
+    if side < smallest:
+        raise ConfigError(
+            f"model.name: {type(model).__name__} needs images of at least {smallest} "
+            f"pixels a side, these have {side}; see data.image_size"
+        )
+
+
 def build_dataset(section: DataSection) -> Dataset:
     """The dataset with all three splits; those that fit lie in memory.
 
@@ -105,6 +122,10 @@ def build_dataset(section: DataSection) -> Dataset:
         test_fraction=section.test_fraction,
         seed=section.split_seed,
     )
+    if section.train_limit is not None:
+        dataset = with_limited_train(
+            dataset, num_examples=section.train_limit, seed=section.split_seed
+        )
     limit = {"auto": section.device_bytes, "device": np.inf, "stream": -1}
     splits = {
         name: load_into_memory(split)
@@ -157,8 +178,25 @@ def build_augment(
 
 
 def build_model(section: ModelSection, *, num_classes: int) -> nn.Module:
-    """The network a config names."""
-    return MODELS[section.name](num_classes=num_classes, dtype=jnp.dtype(section.dtype))
+    """The network a config names, with the options that the config sets.
+
+    Raises:
+      ConfigError: the network does not have an option.
+    """
+    options = {
+        "norm": section.norm,
+        "norm_groups": section.norm_groups,
+        "activation": section.activation,
+        "initialization": section.initialization,
+        "dropout_rate": section.dropout_rate,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return MODELS[section.name](
+            num_classes=num_classes, dtype=jnp.dtype(section.dtype), **given
+        )
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from None
 
 
 def build_steps(text: str, *, num_examples: int, batch_size: int) -> int:

@@ -1,5 +1,6 @@
 """Supervised image classification: what is trained, what is measured."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from jaxdl.losses import softmax_cross_entropy
 from jaxdl.metrics import init_classification, update_classification
 from jaxdl.train import LossFunction
 from jaxdl.typing import Array, Batch, Float, Params, Shaped
+
+_AUXILIARY = "auxiliary_logits"
+"""The collection into which networks put the logits of their auxiliary heads."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def make_classification_loss(
     *,
     augment: Callable[..., Array] | None = None,
     label_smoothing: float = 0.0,
+    auxiliary_weight: float = 0.3,
 ) -> LossFunction:
     """Mean cross entropy of augmented images, with loss and accuracy as statistics.
 
@@ -60,26 +65,54 @@ def make_classification_loss(
       classifier: the network and its preparation.
       augment: `augment(images, *, key)` on float images in [0, 1]; None for none.
       label_smoothing: see `softmax_cross_entropy`.
+      auxiliary_weight: multiplies the mean cross entropy of each auxiliary head
+        before it is added to the loss, at least 0; has no effect on networks
+        without such heads.
 
     Returns:
       A loss function for `make_train_step`; its batches hold `"images"` as stored
-      and `"labels"`. The loss is in nats.
+      and `"labels"`. The loss is in nats; its statistics are those of the main head.
+
+    Raises:
+      ValueError: `auxiliary_weight` is negative.
+
+    Source:
+      Auxiliary heads and their weight: Szegedy et al. 2015, section 5,
+      arXiv:1409.4842.
     """
+    if auxiliary_weight < 0:
+        raise ValueError(
+            "make_classification_loss: auxiliary_weight must be at least 0, "
+            f"got {auxiliary_weight}"
+        )
 
     def loss_fn(params: Params, model_state: Any, batch: Batch, *, key: Array):
-        logits, model_state = _apply_in_training(
-            classifier, augment, params, model_state, batch, key=key
+        logits, variables = _apply_in_training(
+            classifier,
+            augment,
+            params,
+            model_state,
+            batch,
+            collections=[_AUXILIARY] if auxiliary_weight else [],
+            key=key,
         )
-        losses = softmax_cross_entropy(
-            logits, batch["labels"], label_smoothing=label_smoothing
+        cross_entropy = functools.partial(
+            softmax_cross_entropy,
+            labels=batch["labels"],
+            label_smoothing=label_smoothing,
         )
+        losses = cross_entropy(logits)
+        loss = jnp.mean(losses)
+        # Popped: they belong to this batch, not to the state.
+        for auxiliary in jax.tree.leaves(variables.pop(_AUXILIARY, ())):
+            loss += auxiliary_weight * jnp.mean(cross_entropy(auxiliary))
         statistics = update_classification(
             init_classification(classifier.num_classes, confusion=False),
             logits,
             batch["labels"],
             losses,
         )
-        return jnp.mean(losses), (model_state, statistics)
+        return loss, (variables, statistics)
 
     return loss_fn
 
@@ -106,8 +139,8 @@ def make_activations(
             params,
             model_state,
             batch,
+            collections=["intermediates"],
             key=key,
-            capture_intermediates=True,
         )
         return dict(_walk(variables["intermediates"]))
 
@@ -121,22 +154,23 @@ def _apply_in_training(
     model_state: Any,
     batch: Batch,
     *,
-    capture_intermediates: bool = False,
+    collections: Sequence[str] = (),
     key: Array,
-) -> tuple[Array, Any]:
-    """Logits of an augmented batch and the collections that training changes."""
+) -> tuple[Array, dict[str, Any]]:
+    """Logits of an augmented batch, the new model state and the collections named."""
     key_augment, key_dropout = jax.random.split(key)
     images = to_float(batch["images"])
     if augment is not None:
         images = augment(images, key=key_augment)
-    return classifier.model.apply(  # pyright: ignore[reportReturnType]
+    logits, variables = classifier.model.apply(
         {"params": params, **model_state},
         normalize(images, mean=classifier.mean, std=classifier.std),
         train=True,
-        mutable=[*model_state, *["intermediates"] * capture_intermediates],
-        capture_intermediates=capture_intermediates,
+        mutable=[*model_state, *collections],
+        capture_intermediates="intermediates" in collections,
         rngs={"dropout": key_dropout},
     )
+    return logits, dict(variables)  # pyright: ignore[reportReturnType]
 
 
 def _walk(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Array]]:

@@ -22,6 +22,7 @@ from jaxdl.recipes.build import (
     build_schedule,
     build_steps,
     check_batch_size,
+    check_image_size,
 )
 from jaxdl.recipes.classification import (
     Classifier,
@@ -32,6 +33,7 @@ from jaxdl.recipes.classification import (
 )
 from jaxdl.recipes.configs import ClassifierConfig
 from jaxdl.recipes.fit import Fit, Plan, Task, collect_outputs, scalars
+from jaxdl.recipes.start_weights import load_start_weights
 from jaxdl.recipes.trained import DatasetCard, build_classifier
 from jaxdl.report import plot_confusion, plot_curves, plot_mistakes
 from jaxdl.train import (
@@ -51,13 +53,18 @@ from jaxdl.train import (
     write_json,
 )
 from jaxdl.trees import count_parameters
+from jaxdl.typing import PRNGKey
 
 _SCAN_STEPS = 32
 """Steps per dispatch on accelerators: hides the dispatch, still stops soon."""
 
 
 def train_classifier(
-    config: ClassifierConfig, run: RunFolder, stop: StopRequest
+    config: ClassifierConfig,
+    run: RunFolder,
+    stop: StopRequest,
+    *,
+    resume_name: str | None = None,
 ) -> int:
     """Trains or resumes the classifier of a config.
 
@@ -65,6 +72,8 @@ def train_classifier(
       config: the resolved config.
       run: its folder, locked.
       stop: asked after every step.
+      resume_name: the `run.name` by which a stopped run is resumed, if it is not the
+        name of its folder.
 
     Returns:
       The exit status: 0, or 128 + signal after a requested stop.
@@ -88,7 +97,11 @@ def train_classifier(
     classifier = build_classifier(config, card)
     plan = _build_plan(config, len(dataset.splits["train"]))
     task = _build_task(config, classifier, card)
-    state, advance = _build_training(config, plan, task, classifier, dataset, mesh)
+    keys = jax.random.split(jax.random.key(config.run.seed))
+    variables, note = _build_variables(config, run, classifier, card, key=keys[0])
+    state, advance = _build_training(
+        config, plan, task, variables, dataset, mesh, key=keys[1]
+    )
     write_json(run.dataset, dataclasses.asdict(card))
     write_environment(run)
     _write_model_table(run, classifier, card)
@@ -101,16 +114,19 @@ def train_classifier(
             config=dataclasses.asdict(config),  # pyright: ignore[reportArgumentType]
         )
         _announce(fit, config, card, mesh)
+        if note:
+            fit.display.say(note)
         state = fit.run(advance)
         finished = int(state.step) == plan.num_steps and not stop.requested
         if finished:
-            finished = _summarise(fit, classifier, card, state)
+            finished = _summarise(fit, config, classifier, card, state)
     if not finished:
         step = int(state.step)
         saved = f"after step {step} of {plan.num_steps}; saved" * bool(step)
         fit.display.say(
             f"stopped {saved or 'before the first step'}. "
-            f"Continue with the same command and run.name={run.path.name} --resume"
+            "Continue with the same command and "
+            f"run.name={resume_name or run.path.name} --resume"
         )
     fit.display.say(f"run folder: {run.path}")
     return stop.exit_status
@@ -148,6 +164,7 @@ def _build_task(
             classifier,
             augment=augment,
             label_smoothing=config.loss.label_smoothing,
+            auxiliary_weight=config.loss.auxiliary_weight,
         ),
         evaluation_step=make_evaluation_step(
             make_classification_evaluation(classifier)
@@ -158,16 +175,38 @@ def _build_task(
     )
 
 
+def _build_variables(
+    config: ClassifierConfig,
+    run: RunFolder,
+    classifier: Classifier,
+    card: DatasetCard,
+    *,
+    key: PRNGKey,
+) -> tuple[dict[str, Any], str | None]:
+    """The variables before the first step, and what to say about them."""
+    check_image_size(classifier.model, card.image_shape)
+    variables = init_variables(classifier.model, card.image_shape, key=key)
+    # A resumed run has weights of its own; the file may be gone by then.
+    if config.weights is None or run.checkpoints.exists():
+        return variables, None
+    variables, kept = load_start_weights(
+        config.weights, variables, model_name=config.model.name
+    )
+    note = f"starts from {config.weights}"
+    return variables, f"{note}; drawn anew: {', '.join(kept)}" if kept else note
+
+
 def _build_training(
     config: ClassifierConfig,
     plan: Plan,
     task: Task,
-    classifier: Classifier,
+    variables: dict[str, Any],
     dataset: Dataset,
     mesh: Mesh,
+    *,
+    key: PRNGKey,
 ) -> tuple[TrainState, Advance]:
     train_split = dataset.splits["train"]
-    key_init, key_train = jax.random.split(jax.random.key(config.run.seed))
     optimizer = build_optimizer(config.optimizer, plan.schedule)
     batch = {
         "images": jax.ShapeDtypeStruct(
@@ -176,12 +215,12 @@ def _build_training(
         "labels": jax.ShapeDtypeStruct((plan.batch_size,), np.int32),
     }
     state = init_train_state(
-        init_variables(classifier.model, dataset.image_shape, key=key_init),
+        variables,
         task.loss_fn,
         optimizer,
         batch,
         ema=config.optimizer.ema_decay is not None,
-        key=key_train,
+        key=key,
     )
     shardings = tree_shardings(state, mesh)
     state = jax.device_put(state, shardings)
@@ -257,7 +296,11 @@ def _is_resident(dataset: Dataset) -> bool:
 
 
 def _summarise(
-    fit: Fit, classifier: Classifier, card: DatasetCard, state: TrainState
+    fit: Fit,
+    config: ClassifierConfig,
+    classifier: Classifier,
+    card: DatasetCard,
+    state: TrainState,
 ) -> bool:
     """Scores the test split, draws the figures, writes the summary.
 
@@ -276,12 +319,16 @@ def _summarise(
     if last_step != best_step:
         params, model_state = fit.load_weights(last_step)
         final = fit.score("test", params=params, model_state=model_state)
-    if best is None or final is None:
+    scored = {}
+    if config.run.score_train:
+        train = fit.score("train", params=params, model_state=model_state)
+        scored = {} if train is None else {"train_scored": dict(train[0])}
+    if best is None or final is None or fit.stop.requested:
         return False
     rows = read_rows(fit.folder.metrics)
     variables = {"params": params, **model_state}
     summary = {
-        "final": _results(fit, rows, last_step, final[0]),
+        "final": {**_results(fit, rows, last_step, final[0]), **scored},
         "best": _results(fit, rows, best_step, best[0]),
         "images_per_second": fit.speed(),
         "parameters": count_parameters(state.params),

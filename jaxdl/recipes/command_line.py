@@ -31,7 +31,8 @@ def read_command_line(
     """Reads an experiment's config from its command line.
 
     Args:
-        schema: The experiment's schema; `--resume` sets its `run.resume`.
+        schema: The experiment's schema; `--resume` sets its `run.resume`, if it has
+            that.
         argv: The arguments after the script's name: the YAML file, then any number of
             `key=value` overrides, and `--resume` or `--help` anywhere.
         doc: What `--help` begins with: the script's own documentation.
@@ -51,8 +52,13 @@ def read_command_line(
         >>> read_command_line(Experiment, ["/dev/null", "seed=3"]).seed
         3
     """
-    parser = _make_parser(schema, "CONFIG.yaml [key=value ...] [--resume]", doc=doc)
-    parser.add_argument("--resume", action="store_true", help="same as run.resume=true")
+    can_resume = any(key == "run.resume" for key, *_ in describe_fields(schema))
+    usage = "CONFIG.yaml [key=value ...]" + " [--resume]" * can_resume
+    parser = _make_parser(schema, usage, doc=doc)
+    parser.set_defaults(resume=False)
+    if can_resume:
+        help = "same as run.resume=true"
+        parser.add_argument("--resume", action="store_true", help=help)
     arguments = parser.parse_intermixed_args(argv)
     if not arguments.words:
         parser.error("the config file is missing")
@@ -69,6 +75,8 @@ def read_run_command_line(
     *,
     doc: str | None = None,
     files: str | None = None,
+    place: str = "RUN_FOLDER",
+    read_defaults: Callable[[type, str, list[str]], list[str]] | None = None,
 ) -> tuple[str, list[str], Schema]:
     """Reads the command line of a script that works on a finished run's folder.
 
@@ -79,6 +87,9 @@ def read_run_command_line(
             `=` in it is an override unless there is a file of that name.
         doc: What `--help` begins with: the script's own documentation.
         files: What the files are called in `--help`; None for a script without.
+        place: What the run folder is called in `--help`.
+        read_defaults: Given the schema, the run folder and the overrides, returns
+            overrides to put before them.
 
     Returns:
         The run folder, the files and the frozen config.
@@ -95,7 +106,7 @@ def read_run_command_line(
         >>> read_run_command_line(Tool, ["runs/a", "b.png", "top=1"], files="IMAGE")
         ('runs/a', ['b.png'], Tool(top=1))
     """
-    usage = f"RUN_FOLDER {f'{files} ... ' if files else ''}[key=value ...]"
+    usage = f"{place} {f'{files} ... ' if files else ''}[key=value ...]"
     parser = _make_parser(schema, usage, doc=doc)
     words = parser.parse_intermixed_args(argv).words
     overrides = [word for word in words if "=" in word and not os.path.exists(word)]
@@ -106,6 +117,8 @@ def read_run_command_line(
         parser.error(f"there is no {files}")
     if rest and not files:
         parser.error(f"{rest[0]!r}: wanted key=value")
+    if read_defaults is not None:
+        overrides = [*read_defaults(schema, folder, overrides), *overrides]
     return folder, rest, load_config(schema, None, overrides)
 
 
@@ -159,6 +172,6 @@ def _list_fields(schema: type) -> str:
         head = f"  {key}={default}".ljust(36)
         # A head that is too long for its column keeps its line for itself.
         start = head if len(head) == 36 else f"{head}\n{' ' * 36}"
-        body = textwrap.wrap(f"{doc} [{kind}]", width - 38)
+        body = textwrap.wrap(f"{doc} [{kind}]", width - 38, break_long_words=False)
         lines.append(f"{start}  " + f"\n{' ' * 38}".join(body))
     return "\n".join(lines)

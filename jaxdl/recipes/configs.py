@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from jaxdl.config import STRICT, Conflict
+from jaxdl.recipes.field_types import AUXILIARY_HEADS
 from jaxdl.recipes.sections import (
     AugmentSection,
     DataSection,
@@ -16,6 +17,7 @@ from jaxdl.recipes.sections import (
     RunSection,
     ScheduleSection,
 )
+from jaxdl.recipes.weights_options import PreparationSection
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -23,6 +25,11 @@ class ClassifierConfig:
     """A classifier: trained by one script, scored and used by others."""
 
     model: ModelSection = Field(default_factory=ModelSection)
+    weights: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of trained weights to start from; null: fresh ones.",
+    )
     data: DataSection = Field(default_factory=DataSection)
     loss: LossSection = Field(default_factory=LossSection)
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
@@ -38,12 +45,13 @@ class ClassifierConfig:
                 data=self.data, optimizer=self.optimizer, mesh=self.mesh
             ),
             *find_rate_conflicts(optimizer=self.optimizer, schedule=self.schedule),
+            *find_head_conflicts(model=self.model, loss=self.loss),
         ]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class EvaluationConfig:
-    """Which checkpoint of a run to score, on what."""
+    """Which checkpoint of a run to score, on what; of a weights file, all of it."""
 
     split: Literal["train", "validation", "test"] = Field(
         default="test", description="Split to score."
@@ -56,6 +64,9 @@ class EvaluationConfig:
         default=512, ge=1, description="Examples per step; does not change the result."
     )
     mesh: MeshSection = Field(default_factory=MeshSection)
+    model: ModelSection = Field(default_factory=ModelSection)
+    data: DataSection = Field(default_factory=DataSection)
+    augment: PreparationSection = Field(default_factory=PreparationSection)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -68,6 +79,18 @@ class PredictionConfig:
     )
     top: int = Field(
         default=5, ge=1, description="How many classes to print per image."
+    )
+    model: ModelSection = Field(default_factory=ModelSection)
+    augment: PreparationSection = Field(default_factory=PreparationSection)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ExportConfig:
+    """Which checkpoint of a run to export."""
+
+    checkpoint: Literal["best", "last"] | int = Field(
+        default="best",
+        description="Best by validation accuracy, newest, or that of a step.",
     )
 
 
@@ -95,6 +118,30 @@ def find_rate_conflicts(
     message = f"{schedule.final} is above optimizer.learning_rate, "
     keys = ("schedule.final", "optimizer.learning_rate")
     return [Conflict(keys, f"{message}{optimizer.learning_rate}")]
+
+
+def find_head_conflicts(*, model: ModelSection, loss: LossSection) -> list[Conflict]:
+    """Checks that the network has the heads that the loss weighs.
+
+    Args:
+        model: Tells the network.
+        loss: Tells the weight.
+
+    Returns:
+        The conflicts, by keys of the whole config.
+
+    Example:
+        >>> find_head_conflicts(
+        ...     model=ModelSection(name="vgg11"), loss=LossSection(auxiliary_weight=0.4)
+        ... )[0].message
+        'vgg11 has no auxiliary heads; wanted googlenet_aux or inception_v3'
+    """
+    is_default = loss.auxiliary_weight == LossSection().auxiliary_weight
+    if is_default or model.name in AUXILIARY_HEADS:
+        return []
+    wanted = " or ".join(AUXILIARY_HEADS)
+    message = f"{model.name} has no auxiliary heads; wanted {wanted}"
+    return [Conflict(("loss.auxiliary_weight", "model.name"), message)]
 
 
 def find_batch_conflicts(

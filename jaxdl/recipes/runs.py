@@ -20,7 +20,8 @@ def open_run(config: Any, *, experiment: str) -> Iterator[RunFolder]:
     """The run folder of a config, locked for this process.
 
     Args:
-      config: has a `run` section; its resolved form is written to the folder.
+      config: has a `run` section; its resolved form is written to the folder. One
+        without `run.resume` is of a study that is done in one go.
       experiment: the script's name; run folders are grouped by it.
 
     Yields:
@@ -34,7 +35,8 @@ def open_run(config: Any, *, experiment: str) -> Iterator[RunFolder]:
     """
     parent = Path(config.run.folder) / experiment
     name = config.run.name
-    if name is None and config.run.resume:
+    resume = config.run.resume if hasattr(config.run, "resume") else None
+    if name is None and resume:
         name = _find_unfinished(parent, config)
     folder = RunFolder((parent / (name or _new_name(parent))).resolve())
     try:
@@ -46,10 +48,12 @@ def open_run(config: Any, *, experiment: str) -> Iterator[RunFolder]:
     with lock:
         if not _holds_results(folder):
             folder.config.write_text(dump_config(config))
-        elif not config.run.resume:
+        elif not resume:
+            how = (
+                "choose" if resume is None else "add --resume to continue it, or choose"
+            )
             raise ConfigError(
-                f"run.name: {folder.path} already holds a run; add --resume to "
-                "continue it, or choose another name"
+                f"run.name: {folder.path} already holds a run; {how} another name"
             )
         else:
             _check_same(config, folder)
@@ -71,7 +75,8 @@ def read_run_config(schema: type[Any], folder: RunFolder) -> Any:
 
 
 def _holds_results(folder: RunFolder) -> bool:
-    return folder.checkpoints.exists() or (
+    results = (folder.checkpoints, folder.variants, folder.summary)
+    return any(path.exists() for path in results) or (
         folder.metrics.exists() and folder.metrics.stat().st_size > 0
     )
 

@@ -5,14 +5,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from jaxdl.config import STRICT, Conflict
+from jaxdl.config import STRICT, Conflict, show
 from jaxdl.durations import parse_duration
 from jaxdl.recipes.field_types import (
     SCHEDULE_READERS,
+    ActivationName,
     DurationText,
     FolderName,
+    InitializerName,
     IntervalText,
     ModelName,
+    NormName,
     OptimizerName,
     ScheduleName,
     SourceName,
@@ -21,13 +24,41 @@ from jaxdl.recipes.field_types import (
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelSection:
-    """The network."""
+    """The network; an option that is null is the network's own."""
 
     name: ModelName = Field(default="resnet20_cifar", description="Network to train.")
+    norm: NormName | None = Field(
+        default=None, description="Normalisation; null: the network's own."
+    )
+    norm_groups: int | None = Field(
+        default=None,
+        ge=1,
+        description="Groups of the batch for batch, of the channels for group.",
+    )
+    activation: ActivationName | None = Field(
+        default=None, description="Activation; null: the network's own."
+    )
+    initialization: InitializerName | None = Field(
+        default=None,
+        description="Initialiser of all kernels; null: the network's, by layer.",
+    )
+    dropout_rate: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Dropout before dense layers; null: the network's own.",
+    )
     dtype: Literal["float32", "bfloat16"] = Field(
         default="float32",
         description="Type to compute in; parameters and losses are float32 always.",
     )
+
+    def find_conflicts(self) -> list[Conflict]:
+        """Checks that the norm has groups if it is given a number of them."""
+        if self.norm_groups is None or self.norm in ("batch", "group"):
+            return []
+        message = f"model.norm is {show(self.norm)}; wanted batch or group"
+        return [Conflict(("norm_groups", "norm"), message)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -66,6 +97,11 @@ class DataSection:
         gt=0,
         lt=1,
         description="Part cut from train for the test if the source has none.",
+    )
+    train_limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Train on this many images, equally many per class; null: all.",
     )
     split_seed: int = Field(
         default=0,
@@ -115,6 +151,9 @@ class LossSection:
 
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="Probability spread over all classes."
+    )
+    auxiliary_weight: float = Field(
+        default=0.3, ge=0, description="Weight of each auxiliary head in the loss."
     )
 
 
@@ -325,6 +364,10 @@ class RunSection:
     )
     keep_last: int = Field(
         default=2, ge=1, description="Newest checkpoints to keep besides the best one."
+    )
+    score_train: bool = Field(
+        default=False,
+        description="At the end, score the train split too as the test split is.",
     )
     tensorboard: bool = Field(default=True, description="Write TensorBoard events.")
     wandb: bool = Field(

@@ -62,7 +62,8 @@ class TrainedClassifier:
       config: how it was trained.
       params: the parameters to score: the averaged ones, if an average was kept.
       model_state: running statistics.
-      step: the step they were saved after.
+      step: the step they were saved after, None if unknown.
+      origin: where they are from, for messages.
     """
 
     classifier: Classifier
@@ -70,7 +71,8 @@ class TrainedClassifier:
     config: ClassifierConfig
     params: Any
     model_state: Any
-    step: int
+    step: int | None
+    origin: str
 
 
 def build_classifier(config: ClassifierConfig, card: DatasetCard) -> Classifier:
@@ -81,6 +83,15 @@ def build_classifier(config: ClassifierConfig, card: DatasetCard) -> Classifier:
         num_classes=num_classes,
         mean=card.mean,
         std=card.std,
+    )
+
+
+def classifier_shapes(classifier: Classifier, card: DatasetCard) -> dict[str, Any]:
+    """The shapes of a classifier's variables by collection; computes nothing."""
+    return jax.eval_shape(
+        lambda key, images: dict(classifier.model.init(key, images, train=False)),
+        jax.random.key(0),
+        jax.ShapeDtypeStruct((1, *card.image_shape), np.float32),
     )
 
 
@@ -121,11 +132,7 @@ def load_classifier(
     config = read_run_config(ClassifierConfig, run)
     card = read_card(run)
     classifier = build_classifier(config, card)
-    shapes = jax.eval_shape(
-        lambda key, images: dict(classifier.model.init(key, images, train=False)),
-        jax.random.key(0),
-        jax.ShapeDtypeStruct((1, *card.image_shape), np.float32),
-    )
+    shapes = classifier_shapes(classifier, card)
     params = shapes.pop("params")
     weights = {"params": params, "model_state": shapes}
     if config.optimizer.ema_decay is not None:
@@ -150,12 +157,23 @@ def load_classifier(
         raise CheckpointError(f"{store.folder}: holds no checkpoint")
     params, model_state = weights_to_score(restored.items["weights"])
     return TrainedClassifier(
-        classifier, card, config, params, model_state, restored.step
+        classifier=classifier,
+        card=card,
+        config=config,
+        params=params,
+        model_state=model_state,
+        step=restored.step,
+        origin=f"step {restored.step}",
     )
 
 
 def evaluate_run(
-    trained: TrainedClassifier, mesh: Mesh, *, split: str, batch_size: int
+    trained: TrainedClassifier,
+    mesh: Mesh,
+    *,
+    split: str,
+    batch_size: int,
+    dataset: Dataset | None = None,
 ) -> dict[str, Any]:
     """Scores a split of the data that a classifier was trained on, and prints it.
 
@@ -164,6 +182,7 @@ def evaluate_run(
       mesh: the devices.
       split: `"train"`, `"validation"` or `"test"`.
       batch_size: examples per step; does not change the result.
+      dataset: that of the classifier's config, if it is built already.
 
     Returns:
       The numbers by name, and the step of the weights.
@@ -173,7 +192,8 @@ def evaluate_run(
         than those the classifier was trained on.
     """
     config = trained.config
-    dataset = build_dataset(config.data)
+    if dataset is None:
+        dataset = build_dataset(config.data)
     _check_same_task(dataset, trained.card)
     classifier = trained.classifier
     totals = evaluate(
@@ -190,8 +210,8 @@ def evaluate_run(
     console = Console()
     examples = len(dataset.splits[split])
     console.print(
-        f"{split} split of {dataset.name}: {examples:,} images, weights of step "
-        f"{trained.step}",
+        f"{split} split of {dataset.name}: {examples:,} images, weights of "
+        f"{trained.origin}",
         highlight=False,
         markup=False,
         soft_wrap=True,

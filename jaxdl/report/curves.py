@@ -60,7 +60,7 @@ def _plot_metric(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str) -> No
     tidy_axes(axes)
     for split, colour in _COLOURS.items():
         points = [
-            (row["epoch"], _finite_or_gap(row.get(name)))
+            (row["epoch"], finite_or_gap(row.get(name)))
             for row in rows
             if row.get("split") == split
         ]
@@ -86,16 +86,16 @@ def _plot_metric(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str) -> No
 
 def _find_best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     validation = [row for row in rows if row.get("split") == "validation"]
-    scored = [r for r in validation if math.isfinite(_finite_or_gap(r.get("accuracy")))]
+    scored = [r for r in validation if math.isfinite(finite_or_gap(r.get("accuracy")))]
     if scored:
         return max(scored, key=lambda row: row["accuracy"])
-    measured = [r for r in validation if math.isfinite(_finite_or_gap(r.get("loss")))]
+    measured = [r for r in validation if math.isfinite(finite_or_gap(r.get("loss")))]
     return min(measured, key=lambda row: row["loss"], default=None)
 
 
 def _mark_best(axes: Axes, best: Mapping[str, Any], name: str) -> None:
     axes.axvline(best["epoch"], color=VALIDATION, linestyle=":", linewidth=1.2)
-    value = _finite_or_gap(best.get(name))
+    value = finite_or_gap(best.get(name))
     if math.isfinite(value):
         axes.plot(
             best["epoch"],
@@ -110,7 +110,19 @@ def _mark_best(axes: Axes, best: Mapping[str, Any], name: str) -> None:
         )
 
 
-def _finite_or_gap(value: Any) -> float:
+def finite_or_gap(value: Any) -> float:
+    """A number to plot, or NaN, which leaves a gap.
+
+    Args:
+        value: A value of a row; anything.
+
+    Returns:
+        The value as a float if it is a finite number, else NaN.
+
+    Example:
+        >>> finite_or_gap("inf"), finite_or_gap(2)
+        (nan, 2.0)
+    """
     # JSON has no NaN: a loss that isn't finite may be null or text in the row.
     is_number = isinstance(value, numbers.Real) and math.isfinite(value)
     return float(value) if is_number else math.nan

@@ -1,7 +1,9 @@
 """How all figures look and are saved; no display and no pyplot state."""
 
+import math
 import os
 import warnings
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -47,6 +49,48 @@ def write_note(axes: Axes, text: str) -> None:
 def shorten_name(name: str, *, max_length: int) -> str:
     """Cuts a long class name and marks the cut."""
     return name if len(name) <= max_length else f"{name[: max_length - 1]}…"
+
+
+def spread_out(
+    positions: Sequence[float], *, gap: float, low: float = -math.inf
+) -> list[float]:
+    """Moves positions as little as it takes to keep them a gap apart.
+
+    Args:
+        positions: Where labels would stand, in any order.
+        gap: The least distance between two of them, at least 0.
+        low: The lowest position there may be.
+
+    Returns:
+        The new positions, in the order of the old ones.
+
+    Example:
+        >>> spread_out([0.0, 5.0, 0.2], gap=1.0)
+        [-0.4, 5.0, 0.6]
+    """
+    # Groups of labels that touch, from below: the sum and the indices of each.
+    groups: list[tuple[float, list[int]]] = []
+    for index in sorted(range(len(positions)), key=lambda i: positions[i]):
+        total, members = positions[index], [index]
+        while groups:
+            below, others = groups[-1]
+            end = _start(below, others, gap, low) + gap * len(others)
+            if end <= _start(total, members, gap, low):
+                break
+            groups.pop()
+            total, members = below + total, others + members
+        groups.append((total, members))
+    moved = [0.0] * len(positions)
+    for total, members in groups:
+        start = _start(total, members, gap, low)
+        for rank, index in enumerate(members):
+            moved[index] = start + rank * gap
+    return moved
+
+
+def _start(total: float, members: Sequence[int], gap: float, low: float) -> float:
+    """Where the lowest label of a group stands, its middle being that of all."""
+    return max(low, total / len(members) - gap * (len(members) - 1) / 2)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:

@@ -59,6 +59,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def variants(self) -> Path:
+        """The run folders of a comparison, one per variant and seed."""
+        return self.path / "variants"
+
+    @property
     def summary(self) -> Path:
         """The results; written last, so it marks a finished run."""
         return self.path / "summary.json"

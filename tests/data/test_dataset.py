@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxdl.data import Dataset, from_arrays, with_held_out
+from jaxdl.data import Dataset, from_arrays, with_held_out, with_limited_train
 from jaxdl.errors import DataError
 
 
@@ -140,3 +140,43 @@ def test_with_held_out_test_does_not_depend_on_the_validation_fraction():
 def test_with_held_out_refuses(change, error, message):
     with pytest.raises(error, match=message):
         with_held_out(from_arrays(pair(50)), **FRACTIONS | change)
+
+
+def limited_numbers(dataset, **options):
+    return numbers_of(with_limited_train(dataset, **options).splits["train"])
+
+
+def test_with_limited_train_keeps_equally_many_of_each_class():
+    dataset = from_arrays(pair(50), test=pair(4))
+    limited = with_limited_train(dataset, num_examples=11, seed=0)
+    numbers = numbers_of(limited.splits["train"])
+    assert numbers == sorted(set(numbers)) and len(numbers) == 11
+    assert np.bincount(np.array(numbers) % 3).tolist() == [4, 4, 3]
+    assert limited.splits["test"] is dataset.splits["test"]
+    assert limited.fingerprint() != dataset.fingerprint()
+
+
+def test_with_limited_train_is_stable_nested_and_follows_the_seed():
+    dataset = from_arrays(pair(50))
+    small, again, other = (
+        limited_numbers(dataset, num_examples=9, seed=seed) for seed in (3, 3, 4)
+    )
+    assert small == again != other
+    assert set(small) < set(limited_numbers(dataset, num_examples=30, seed=3))
+
+
+def test_with_limited_train_keeps_all_when_all_are_wanted():
+    dataset = from_arrays(pair(30))
+    assert limited_numbers(dataset, num_examples=30, seed=1) == list(range(30))
+
+
+@pytest.mark.parametrize(
+    "num_examples, message",
+    [
+        (2, "2 train examples of arrays are too few for its 3 classes"),
+        (31, r"11 train examples of '0' wanted for a balanced 31, arrays has 10"),
+    ],
+)
+def test_with_limited_train_refuses(num_examples, message):
+    with pytest.raises(DataError, match=message):
+        with_limited_train(from_arrays(pair(30)), num_examples=num_examples, seed=0)

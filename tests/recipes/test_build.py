@@ -4,6 +4,7 @@ import pytest
 
 from jaxdl.data import ArraySplit, from_arrays
 from jaxdl.errors import ConfigError
+from jaxdl.models import MODELS
 from jaxdl.parallel import make_mesh
 from jaxdl.recipes.build import (
     build_augment,
@@ -15,6 +16,7 @@ from jaxdl.recipes.build import (
     build_schedule,
     build_steps,
     check_batch_size,
+    check_image_size,
 )
 from jaxdl.recipes.sections import (
     AugmentSection,
@@ -73,6 +75,16 @@ def test_build_dataset_loads_what_fits(section, resident):
     assert tuple(isinstance(split, ArraySplit) for split in kinds) == resident
 
 
+def test_build_dataset_limits_train_alone():
+    whole = build_dataset(DataSection())
+    dataset = build_dataset(DataSection(train_limit=50))
+    labels = dataset.splits["train"].read(np.arange(50))["labels"]
+    assert len(dataset.splits["train"]) == 50
+    assert np.bincount(labels).tolist() == [5] * 10
+    for name in ("validation", "test"):
+        assert dataset.splits[name].fingerprint() == whole.splits[name].fingerprint()
+
+
 def test_build_channel_statistics_measures_or_takes():
     images = np.random.default_rng(0).integers(0, 256, (50, 3, 3, 2), np.uint8)
     dataset = from_arrays((images, np.arange(50) % 2))
@@ -99,6 +111,43 @@ def test_build_model_computes_in_the_dtype():
         ModelSection(name="resnet8_cifar", dtype="bfloat16"), num_classes=7
     )
     assert model.num_classes == 7 and model.dtype == jnp.bfloat16
+
+
+def test_build_model_hands_its_options_on():
+    options = {
+        "norm": "group",
+        "norm_groups": 4,
+        "activation": "gelu",
+        "initialization": "xavier_normal",
+        "dropout_rate": 0.3,
+    }
+    model = build_model(ModelSection(name="resnet8_cifar", **options), num_classes=7)
+    assert {name: getattr(model, name) for name in options} == options
+    default = build_model(ModelSection(name="resnet8_cifar"), num_classes=7)
+    assert default == MODELS["resnet8_cifar"](num_classes=7)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        (
+            {"name": "resnet8_cifar", "initialization": "torchvision"},
+            "model: CifarResNet: initialization is 'torchvision'",
+        ),
+        ({"name": "mlp", "norm": "batch"}, "model: ImageMLP: it has no norm"),
+    ],
+)
+def test_build_model_refuses_what_the_network_does_not_have(section, words):
+    with pytest.raises(ConfigError, match=words):
+        build_model(ModelSection(**section), num_classes=7)
+
+
+def test_check_image_size_names_the_smallest():
+    model = build_model(ModelSection(name="vgg11"), num_classes=7)
+    check_image_size(model, (32, 40, 3))
+    words = r"VGG needs images of at least 32 .*have 31; see data.image_size"
+    with pytest.raises(ConfigError, match=words):
+        check_image_size(model, (40, 31, 3))
 
 
 @pytest.mark.parametrize(

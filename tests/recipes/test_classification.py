@@ -23,6 +23,22 @@ class Linear(nn.Module):
         return nn.Dense(4)(images.reshape(len(images), -1))
 
 
+class TwoHeads(nn.Module):
+    """Two auxiliary heads besides the main one, and a state that training changes."""
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = images.reshape(len(images), -1)
+        for name in ("a", "b"):
+            auxiliary = nn.Dense(4, name=name)(x)
+            if train:
+                self.sow("auxiliary_logits", f"{name}_logits", auxiliary)
+        count = self.variable("seen", "count", lambda: jnp.zeros((), jnp.int32))
+        if train:
+            count.value += 1
+        return nn.Dense(4, name="Dense_0")(x)
+
+
 @pytest.fixture
 def classifier():
     return Classifier(Linear(), 4, MEAN, STD)
@@ -71,6 +87,72 @@ def test_make_classification_loss_equals_float64_numpy(
     numbers = compute_classification(jax.device_get(statistics))
     np.testing.assert_allclose(numbers["loss"], losses.mean(), rtol=1e-5)
     assert numbers["accuracy"] == (scores.argmax(axis=1) == labels).mean()
+
+
+def make_heads(params):
+    heads = {
+        name: jax.tree.map(lambda leaf, shift=shift: leaf + shift, params["Dense_0"])
+        for shift, name in ((0.5, "a"), (-1.5, "b"))
+    }
+    heads["a"]["kernel"] = heads["a"]["kernel"][::-1]
+    return {**params, **heads}
+
+
+def test_make_classification_loss_adds_weighted_auxiliary_heads(params, batch):
+    classifier = Classifier(TwoHeads(), 4, MEAN, STD)
+    params = make_heads(params)
+    state = {"seen": {"count": jnp.zeros((), jnp.int32)}}
+    labels = np.asarray(batch["labels"])
+    losses = [
+        -log_probabilities({"Dense_0": params[name]}, batch["images"])[
+            np.arange(6), labels
+        ].mean()
+        for name in ("Dense_0", "a", "b")
+    ]
+    for weight in (0.0, 0.3):
+        loss_fn = make_classification_loss(classifier, auxiliary_weight=weight)
+        loss, (new_state, statistics) = jax.jit(loss_fn)(
+            params, state, batch, key=jax.random.key(0)
+        )
+        wanted = losses[0] + weight * (losses[1] + losses[2])
+        np.testing.assert_allclose(loss, wanted, rtol=1e-5)
+        # The state keeps its form; the statistics are those of the main head.
+        assert new_state == {"seen": {"count": 1}}
+        numbers = compute_classification(jax.device_get(statistics))
+        np.testing.assert_allclose(numbers["loss"], losses[0], rtol=1e-5)
+
+
+def test_make_classification_loss_trains_auxiliary_heads_only_if_weighted(
+    params, batch
+):
+    classifier = Classifier(TwoHeads(), 4, MEAN, STD)
+    params = make_heads(params)
+    state = {"seen": {"count": jnp.zeros((), jnp.int32)}}
+    for weight in (0.0, 0.3):
+        loss_fn = make_classification_loss(classifier, auxiliary_weight=weight)
+        grads, _ = jax.grad(loss_fn, has_aux=True)(
+            params, state, batch, key=jax.random.key(0)
+        )
+        assert np.asarray(grads["Dense_0"]["kernel"]).any()
+        for name in ("a", "b"):
+            assert np.asarray(grads[name]["kernel"]).any() == (weight > 0)
+
+
+def test_make_classification_loss_costs_nothing_without_auxiliary_heads(
+    classifier, params, batch
+):
+    programs = [
+        jax.make_jaxpr(make_classification_loss(classifier, auxiliary_weight=weight))(
+            params, {}, batch, key=jax.random.key(0)
+        )
+        for weight in (0.0, 0.3)
+    ]
+    assert str(programs[0]) == str(programs[1])
+
+
+def test_make_classification_loss_refuses_a_negative_auxiliary_weight(classifier):
+    with pytest.raises(ValueError, match="auxiliary_weight must be at least 0, got -1"):
+        make_classification_loss(classifier, auxiliary_weight=-1.0)
 
 
 def test_make_classification_loss_augments_by_key(classifier, params, batch):

@@ -1,7 +1,10 @@
+import functools
 import inspect
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,11 +12,16 @@ from hypothesis import strategies as st
 from jaxdl.config import describe_fields, dump_config, flatten_config, load_config
 from jaxdl.data import SOURCES
 from jaxdl.errors import ConfigError
+from jaxdl.layers import ACTIVATIONS, INITIALIZERS, NORMS
 from jaxdl.models import MODELS
 from jaxdl.optim import OPTIMIZERS, SCHEDULES
 from jaxdl.recipes import sections
 from jaxdl.recipes.field_types import (
+    ACTIVATION_NAMES,
+    AUXILIARY_HEADS,
+    INITIALIZER_NAMES,
     MODEL_NAMES,
+    NORM_NAMES,
     OPTIMIZER_NAMES,
     SCHEDULE_NAMES,
     SCHEDULE_READERS,
@@ -25,14 +33,37 @@ from jaxdl.recipes.field_types import (
     ("names", "table"),
     [
         (MODEL_NAMES, MODELS),
+        (NORM_NAMES, [*NORMS, "none"]),
+        (ACTIVATION_NAMES, ACTIVATIONS),
+        (INITIALIZER_NAMES, [*INITIALIZERS, "torchvision"]),
         (OPTIMIZER_NAMES, OPTIMIZERS),
         (SCHEDULE_NAMES, SCHEDULES),
         (SOURCE_NAMES, SOURCES),
     ],
-    ids=["models", "optimizers", "schedules", "sources"],
+    ids=[
+        "models",
+        "norms",
+        "activations",
+        "initializers",
+        "optimizers",
+        "schedules",
+        "sources",
+    ],
 )
 def test_names_equal_those_of_the_table(names, table):
     assert sorted(names) == sorted(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("googlenet", 16), ("googlenet_aux", 96), ("inception_v3", 80), ("mlp", 8)],
+)
+def test_auxiliary_heads_are_those_of_the_networks(name, side):
+    init = functools.partial(MODELS[name](num_classes=2).init, train=False)
+    images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    params = jax.eval_shape(init, jax.random.key(0), images)["params"]
+    has_heads = any(path.startswith("aux") for path in params)
+    assert has_heads == (name in AUXILIARY_HEADS)
 
 
 def test_schedule_readers_equal_the_arguments_of_the_schedules():
@@ -91,6 +122,19 @@ _BAD = [
     (["data.split_seed=-1"], ["data.split_seed: wanted int >= 0"]),
     (["model.name=resnet20"], ["model.name:", "Did you mean 'resnet20_cifar'?"]),
     (["model.name=ResNet18"], ["model.name:", "Did you mean 'resnet18'?"]),
+    (["model.norm=batchnorm"], ["model.norm: wanted batch, layer,", "mean 'batch'?"]),
+    (["model.norm_groups=4"], ["model.norm_groups: model.norm is null; wanted batch"]),
+    (["model.norm=layer", "model.norm_groups=4"], ['model.norm is "layer"; wanted']),
+    (["model.activation=swish"], ["model.activation: wanted sigmoid, tanh"]),
+    (["model.initialization=he"], ["model.initialization: wanted kaiming_normal,"]),
+    (["model.dropout_rate=1"], ["model.dropout_rate: wanted float >= 0, < 1 or null"]),
+    (["weights=''"], ['weights: wanted text or null, got ""']),
+    (["data.train_limit=0"], ["data.train_limit: wanted int >= 1 or null, got 0"]),
+    (["loss.auxiliary_weight=-1"], ["loss.auxiliary_weight: wanted float >= 0"]),
+    (
+        ["loss.auxiliary_weight=0.4"],
+        ["loss.auxiliary_weight: resnet20_cifar has no auxiliary heads"],
+    ),
     (["model.dtype=float16"], ["model.dtype: wanted float32 or bfloat16"]),
     (["loss.label_smoothing=1"], ["loss.label_smoothing: wanted float >= 0, < 1"]),
     (["optimizer.name=adam"], ["optimizer.name:", "Did you mean 'adamw'?"]),
@@ -246,6 +290,10 @@ def test_all_mistakes_are_reported_together(experiment_schema, tmp_path):
             "optimizer.accumulate=4",
         ],
         ["run.name=null", "run.compilation_cache=cache", "run.resume=true"],
+        ["model.norm=group", "model.norm_groups=8", "model.activation=gelu_tanh"],
+        ["model.initialization=normal_0.01", "model.dropout_rate=0"],
+        ["model.name=inception_v3", "loss.auxiliary_weight=0.4"],
+        ["weights=resnet18.pth", "data.train_limit=100"],
         ["run.name=007"],
         ["run.name=1e5"],
     ],

@@ -4,44 +4,13 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from PIL import Image
 
 from jaxdl.report import (
-    confusion,
-    curves,
-    mistakes,
     plot_confusion,
     plot_curves,
     plot_mistakes,
 )
 from jaxdl.report.figures import VALIDATION
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """The figures as they were saved, to look into."""
-    saved = []
-    for module in (confusion, curves, mistakes):
-        save = module.save_figure
-
-        def keep(figure, path, save=save):
-            saved.append(figure)
-            save(figure, path)
-
-        monkeypatch.setattr(module, "save_figure", keep)
-    return saved
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "figure.png"
-
-
-def check_png(path):
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        image.load()
-        assert len(np.unique(np.asarray(image.convert("L")))) > 1
 
 
 def texts(figure):
@@ -67,7 +36,9 @@ def make_rows():
     return rows
 
 
-def test_plot_curves_draws_both_splits_and_marks_the_best_epoch(figures, path):
+def test_plot_curves_draws_both_splits_and_marks_the_best_epoch(
+    figures, path, check_png
+):
     plot_curves(make_rows(), path)
     check_png(path)
     loss, accuracy = figures[0].axes
@@ -116,13 +87,13 @@ def test_plot_curves_without_finite_validation_marks_nothing(figures, path):
 
 
 @pytest.mark.parametrize("rows", [[], [{"split": "test", "epoch": 1.0}]])
-def test_plot_curves_of_nothing_says_so(figures, path, rows):
+def test_plot_curves_of_nothing_says_so(figures, path, rows, check_png):
     plot_curves(rows, path)
     check_png(path)
     assert "No metrics were written." in texts(figures[0])
 
 
-def test_plot_confusion_writes_counts_and_colours_by_row(figures, path):
+def test_plot_confusion_writes_counts_and_colours_by_row(figures, path, check_png):
     matrix = np.array([[9, 1, 0], [0, 0, 0], [30, 0, 70]])
     plot_confusion(matrix, ["cat", "dog", "eel"], path)
     check_png(path)
@@ -156,7 +127,7 @@ def test_plot_confusion_of_many_classes_stays_readable(
     assert ("a rather long cla…" in labels) == names
 
 
-def test_plot_confusion_of_no_examples_says_so(figures, path):
+def test_plot_confusion_of_no_examples_says_so(figures, path, check_png):
     plot_confusion(np.zeros((2, 2), np.int32), ["a", "b"], path)
     check_png(path)
     assert "No examples were scored." in texts(figures[0])
@@ -179,7 +150,9 @@ def make_mistakes(channels=1, dtype=np.uint8):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_plot_mistakes_shows_the_most_confident_first(figures, path, channels, dtype):
+def test_plot_mistakes_shows_the_most_confident_first(
+    figures, path, channels, dtype, check_png
+):
     images, labels, predictions, confidences = make_mistakes(channels, dtype)
     plot_mistakes(images, labels, predictions, confidences, ["cat", "dog"], path)
     check_png(path)
@@ -203,7 +176,7 @@ def test_plot_mistakes_shows_at_most_max_images(figures, path):
     assert figures[0].get_suptitle().startswith("2 most confident of 4 mistakes:")
 
 
-def test_plot_mistakes_without_mistakes_says_so(figures, path):
+def test_plot_mistakes_without_mistakes_says_so(figures, path, check_png):
     images, labels, _, confidences = make_mistakes()
     plot_mistakes(images, labels, labels, confidences, ["cat", "dog"], path)
     check_png(path)
@@ -219,14 +192,14 @@ def test_plot_mistakes_refuses_what_cannot_be_shown(path):
 
 
 @pytest.mark.parametrize("name", [r"$\frac", "a_b^c", "猫", "", "x" * 300, "%d {0}"])
-def test_figures_take_any_class_name(path, name):
+def test_figures_take_any_class_name(path, name, check_png):
     plot_confusion(np.array([[1, 2], [0, 3]]), [name, "dog"], path)
     check_png(path)
     plot_mistakes(*make_mistakes(), [name, "dog"], path)
     check_png(path)
 
 
-def test_figures_need_neither_jax_nor_a_display(path):
+def test_figures_need_neither_jax_nor_a_display(path, check_png):
     code = (
         "import sys; from jaxdl.report import plot_curves;"
         f"plot_curves([], {str(path)!r});"

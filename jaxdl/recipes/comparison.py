@@ -1,0 +1,223 @@
+"""Training variants of a classifier one after another, and comparing what came out."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from jaxdl.errors import NonFiniteError
+from jaxdl.recipes.classifier import train_classifier
+from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.runs import open_run
+from jaxdl.recipes.study import Row, finish_study
+from jaxdl.recipes.variants import ComparisonConfig, Variant, vary
+from jaxdl.report import Curve, plot_variants
+from jaxdl.train import RunFolder, StopRequest, read_rows, write_json
+
+Results = Mapping[str, Sequence[Row]]
+"""By name of the variant, a row of the table for each seed."""
+
+_SHOWN = ("train_loss", "train_accuracy", "scored_train_accuracy", "test_accuracy")
+"""Columns whose mean and deviation over the seeds are told."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training of one variant."""
+
+    variant: Variant
+    config: ClassifierConfig
+    folder: RunFolder
+
+    @property
+    def failure(self) -> Path:
+        """Says why a run could not go on; as final as a summary."""
+        return self.folder.path / "diverged.json"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.folder.summary.exists() or self.failure.exists()
+
+
+def compare_classifiers(
+    config: ComparisonConfig,
+    run: RunFolder,
+    stop: StopRequest,
+    *,
+    title: str,
+    metrics: Sequence[tuple[str, str]] = (("train", "loss"), ("validation", "error")),
+    draw: Callable[[Results, Path], None] | None = None,
+) -> int:
+    """Trains every variant of a config with every seed, then compares them.
+
+    Each training is a classifier run of its own in `variants/<name>-seed<n>` of the
+    run folder, where `evaluate.py` and the like find what they need. Those that are
+    finished are not repeated, the interrupted one is continued. One that ends at a
+    number that is not finite is noted as such, and the next one begins.
+
+    Args:
+      config: tells the variants and the seeds.
+      run: the folder of the comparison, locked.
+      stop: asked after every step of every training.
+      title: of the table on the screen.
+      metrics: see `jaxdl.report.plot_variants`.
+      draw: draws more figures from the results, into the folder given.
+
+    Returns:
+      The exit status: 0, or 128 + signal after a requested stop. With 0, `table.csv`,
+      `curves.png` and `summary.json` are written.
+    """
+    console = Console()
+    say = lambda text: console.print(
+        text, highlight=False, markup=False, soft_wrap=True
+    )
+    jobs = _list_jobs(config, run)
+    for number, job in enumerate(jobs, start=1):
+        if stop.requested:
+            break
+        heading = f"[{number}/{len(jobs)}] {job.folder.path.name}"
+        if job.is_finished:
+            say(f"{heading}: finished before")
+            continue
+        say(heading)
+        failure = _train(job, run, stop)
+        if failure:
+            say(f"{job.folder.path.name} diverged, the next one begins: {failure}")
+    if stop.requested:
+        count = sum(job.is_finished for job in jobs)
+        say(
+            f"stopped with {count} of {len(jobs)} runs finished. Continue with the "
+            f"same command and run.name={run.path.name} --resume"
+        )
+        say(f"run folder: {run.path}")
+        return stop.exit_status
+    results: dict[str, list[Row]] = {}
+    for job in jobs:
+        results.setdefault(job.variant.name, []).append(_read_result(job))
+    plot_variants(_read_curves(jobs), run.path / "curves.png", metrics=metrics)
+    if draw is not None:
+        draw(results, run.path)
+    finish_study(
+        run,
+        table=[row for rows in results.values() for row in rows],
+        shown=[_show(job.variant, results) for job in jobs[: len(results)]],
+        summary={name: _summarise(rows) for name, rows in results.items()},
+        title=title,
+        console=console,
+    )
+    return 0
+
+
+def _list_jobs(config: ComparisonConfig, run: RunFolder) -> list[_Job]:
+    """All trainings, the first seed of every variant first."""
+    jobs = []
+    for index in range(config.study.num_seeds):
+        for variant in config.list_variants():
+            seed = config.run.seed + index
+            name = f"{variant.name}-seed{seed}"
+            changes = {
+                "run.folder": str(run.path),
+                "run.name": name,
+                "run.seed": seed,
+            }
+            folder = RunFolder(run.variants / name)
+            jobs.append(_Job(variant, vary(variant.config, changes), folder))
+    return jobs
+
+
+def _train(job: _Job, run: RunFolder, stop: StopRequest) -> str | None:
+    """One training; tells why it could not be finished, if so."""
+    # Whether or not the comparison is resumed: its folder is locked, and new if not.
+    resumed = vary(job.config, {"run.resume": True})
+    with open_run(resumed, experiment="variants") as folder:
+        try:
+            train_classifier(resumed, folder, stop, resume_name=run.path.name)
+        except NonFiniteError as error:
+            failure = str(error).partition(";")[0]
+            write_json(job.failure, {"reason": failure})
+            return failure
+    return None
+
+
+def _read_result(job: _Job) -> Row:
+    """A row of the table: what a finished run wrote, or how far one got."""
+    row: dict[str, Any] = {"variant": job.variant.name, **job.variant.settings}
+    row["seed"] = job.config.run.seed
+    if job.failure.exists():
+        reason = json.loads(job.failure.read_text())["reason"]
+        trained = [r for r in read_rows(job.folder.metrics) if r["split"] == "train"]
+        last = trained[-1] if trained else {}
+        return row | {
+            "status": f"diverged: {reason}",
+            "steps": last.get("step", 0),
+            "train_loss": last.get("loss"),
+            "train_accuracy": last.get("accuracy"),
+        }
+    summary = json.loads(job.folder.summary.read_text())
+    final, best = summary["final"], summary["best"]
+    row |= {
+        "status": "finished",
+        "steps": summary["num_steps"],
+        "parameters": summary["parameters"],
+        "seconds": final["seconds"],
+        "train_loss": final["train"]["loss"],
+        "train_accuracy": final["train"]["accuracy"],
+    }
+    if "train_scored" in final:
+        row["scored_train_accuracy"] = final["train_scored"]["accuracy"]
+    return row | {
+        "validation_accuracy": final["validation"]["accuracy"],
+        "test_loss": final["test"]["loss"],
+        "test_accuracy": final["test"]["accuracy"],
+        "best_test_accuracy": best["test"]["accuracy"],
+    }
+
+
+def _read_curves(jobs: Sequence[_Job]) -> list[Curve]:
+    by_variant: dict[str, list[_Job]] = {}
+    for job in jobs:
+        by_variant.setdefault(job.variant.name, []).append(job)
+    return [
+        Curve(
+            same[0].variant.label,
+            same[0].variant.panel,
+            runs=[read_rows(job.folder.metrics) for job in same],
+            diverged=any(job.failure.exists() for job in same),
+        )
+        for same in by_variant.values()
+    ]
+
+
+def _summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """Counts of a variant's runs; mean and deviation over those that finished."""
+    finished = [row for row in rows if row["status"] == "finished"]
+    summary: dict[str, Any] = {"runs": len(rows), "finished": len(finished)}
+    for column in (*_SHOWN, "best_test_accuracy", "seconds"):
+        values = [row[column] for row in finished if column in row]
+        if values:
+            std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            summary[column] = {"mean": float(np.mean(values)), "std": std}
+    return summary
+
+
+def _show(variant: Variant, results: Results) -> Row:
+    """A line on the screen for all seeds of a variant."""
+    summary = _summarise(results[variant.name])
+    row = dict(variant.settings)
+    for column in _SHOWN:
+        if any(column in r for rows in results.values() for r in rows):
+            row[column.replace("_", " ")] = _write_spread(summary.get(column))
+    if any(r["status"] != "finished" for rows in results.values() for r in rows):
+        row["finished"] = f"{summary['finished']} of {summary['runs']}"
+    return row
+
+
+def _write_spread(spread: Mapping[str, Any] | None) -> str:
+    if spread is None:
+        return "diverged"
+    deviation = "" if spread["std"] is None else f" ± {spread['std']:.4f}"
+    return f"{spread['mean']:.4f}{deviation}"
