@@ -398,7 +398,7 @@ RUN_CASES = {
     "a file": (
         lambda run: [shutil.rmtree(run), run.write_text("x")],
         2,
-        ["copy: not a run folder"],
+        ["copy: neither a run folder nor a weights file"],
     ),
     "config is not yaml": (
         lambda run: (run / "config.yaml").write_text("model: ["),
