@@ -1,10 +1,8 @@
 """The published networks in PyTorch's layout, for comparison with those of jaxdl.
 
-Written from the papers and torchvision's tables, over a set of operations that either
-compute (`torch_reference.py`) or only note which tensors are asked for
-(`reference_cases.py`), so that the layout is known where PyTorch is not installed.
-Images are channels first, names those of torchvision's files; of the CIFAR networks
-those of Y. Idelbayev's files, of the pre-activation networks timm's.
+Over operations that compute (`torch_reference.py`) or only note which tensors are asked
+for (`reference_cases.py`). Images are channels first; names are torchvision's, of the
+CIFAR networks Y. Idelbayev's, of the pre-activation networks timm's.
 """
 
 import math
@@ -17,11 +15,10 @@ _RESNET = {
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
 }
+# Scale of a residual branch's last norm: 50 blocks in a row stay of order 1.
 _SMALL = 0.15
-"""Scale of a residual branch's last norm: 50 blocks in a row stay of order 1."""
-
+# Gain of the last layer: logits of order 1 keep the cross entropy from saturating.
 _HEAD = 0.25
-"""Gain of the last layer: logits of order 1 keep the cross entropy from saturating."""
 
 
 def run_network(ops, name, x, *, num_classes=10):
