@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     from jaxdl.train import StopRequest
 
     def draw(results, folder):
-        draw_pooled_axes(config.study.norms, folder / "pooled.png")
+        draw_pooled_axes(folder / "pooled.png")
 
     with StopRequest() as stop, open_run(config, experiment="norm_study") as run:
         return compare_classifiers(

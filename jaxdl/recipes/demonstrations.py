@@ -7,20 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.layers import Dropout, DropoutForm, Style, dropout
+from jaxdl.layers import NORMS, Dropout, DropoutForm, Style, dropout
 from jaxdl.report import DropoutOutputs, plot_dropout, plot_pooled_axes
 from jaxdl.typing import PRNGKey
 
 
-def draw_pooled_axes(norms: Sequence[str], path: str | os.PathLike[str]) -> None:
-    """Draws the cube picture of some norms, as their layers have it.
+def draw_pooled_axes(path: str | os.PathLike[str]) -> None:
+    """Draws the cube picture of every norm, as its layer has it.
 
     Args:
-      norms: keys of `NORMS`, or "none".
       path: the PNG to write.
     """
     masks = {}
-    for norm in norms:
+    for norm in NORMS:
         num_groups = 2 if norm == "group" else None
         name = f"{norm}, 2 groups" if norm == "group" else norm
         masks[name] = find_pooled(norm, num_groups=num_groups, key=jax.random.key(0))

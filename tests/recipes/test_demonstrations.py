@@ -52,7 +52,7 @@ def test_find_dropped_takes_values_or_channels():
 
 
 def test_pictures_are_drawn(tmp_path):
-    draw_pooled_axes(["batch", "group"], tmp_path / "pooled.png")
+    draw_pooled_axes(tmp_path / "pooled.png")
     draw_dropout(tmp_path / "dropout.png")
     for name in ("pooled.png", "dropout.png"):
         assert (tmp_path / name).stat().st_size > 5000
