@@ -49,7 +49,7 @@ def make_call(case: str, batch: int, side: int, *, mode: str):
     from jaxdl.models import MODELS
     from jaxdl.models.resnet import ResNet
 
-    if mode == "plain":
+    if mode == "plain":  # there is no switch for it: nobody else wants it
         plainly = convolution.convolve_plainly
         convolution._output_p.bind = lambda x, k, *, geometry: plainly(x, k, geometry)
     x = jax.random.normal(jax.random.key(0), (batch, side, side, 3))

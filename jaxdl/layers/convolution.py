@@ -193,7 +193,7 @@ _kernel_gradient_p = _make_primitive(
 )
 
 
-# An operand that is differentiated is a placeholder; it too has an `aval`.
+# An operand being differentiated may be no array; its `aval` has the shape too.
 def _sides(images):
     return tuple(getattr(images, "aval", images).shape[1:3])
 

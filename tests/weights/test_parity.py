@@ -148,7 +148,7 @@ def test_reference_is_torchvisions_network(name):
     from tests.weights.torch_reference import compute_reference
 
     if not hasattr(models, name):
-        pytest.skip(f"torchvision has no {name}")
+        pytest.skip(f"torchvision has no {name}; the tests above cover it")
     state, images, _ = draw_case(name)
     options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     model = getattr(models, name)(num_classes=10, **options)
