@@ -7,7 +7,8 @@ machine is idle (--idle 0 doesn't). Printed are medians and ratios of time, wall
 time apart, above 1 where we are faster. `scan` compares an epoch of a small CNN in
 `lax.scan` with the same steps called one by one. The rest needs the extra `torch`, or
 --torch-python with the path of a Python that has it. The side `plain` is ours with
-XLA's own convolutions.
+XLA's own convolutions, `devices` ours with the batch split over as many CPU devices as
+there are threads (`mesh.simulated_devices` of the experiments).
 
     resnet18       forward, backward, SGD: 128 images of 32x32, 3x3 stem
     resnet50       the same: 16 images of 128x128
@@ -48,11 +49,14 @@ def make_call(case: str, batch: int, side: int, *, mode: str):
     from jaxdl.layers import BatchNorm, Conv
     from jaxdl.models import MODELS
     from jaxdl.models.resnet import ResNet
+    from jaxdl.parallel import batch_sharding, make_mesh
 
     if mode == "plain":  # there is no switch for it: nobody else wants it
         plainly = convolution.convolve_plainly
         convolution._output_p.bind = lambda x, k, *, geometry: plainly(x, k, geometry)
     x = jax.random.normal(jax.random.key(0), (batch, side, side, 3))
+    if mode == "devices":
+        x = jax.device_put(x, batch_sharding(make_mesh()))
     if case == "resnet18":
         model = ResNet(depth=18, num_classes=10, small_images=True)
     elif case == "resnet50":
@@ -74,6 +78,8 @@ def _draw(model, x):
     import jax
     import numpy as np
 
+    from jaxdl.parallel import replicated_sharding
+
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
     generator = np.random.default_rng(0)
 
@@ -83,7 +89,10 @@ def _draw(model, x):
         scale = np.sqrt(2 / np.prod(leaf.shape[:-1]))
         return jax.numpy.asarray(generator.normal(0, scale, leaf.shape), leaf.dtype)
 
-    return jax.tree.map(draw, shapes)
+    variables = jax.tree.map(draw, shapes)
+    if len(x.devices()) > 1:
+        variables = jax.device_put(variables, replicated_sharding(x.sharding.mesh))
+    return variables
 
 
 def _make_step(model, variables, x, labels):
@@ -92,7 +101,7 @@ def _make_step(model, variables, x, labels):
 
     optimizer = optax.sgd(0.01, momentum=0.9)
 
-    def loss_fn(params, statistics):
+    def loss_fn(params, statistics, x):
         logits, updates = model.apply(
             {"params": params, "batch_stats": statistics},
             x,
@@ -102,9 +111,9 @@ def _make_step(model, variables, x, labels):
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean(), updates["batch_stats"]
 
-    def step(params, statistics, momentum):
+    def step(params, statistics, momentum, x):
         grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-        (loss, statistics), grads = grad_fn(params, statistics)
+        (loss, statistics), grads = grad_fn(params, statistics, x)
         updates, momentum = optimizer.update(grads, momentum)
         return optax.apply_updates(params, updates), statistics, momentum, loss
 
@@ -117,7 +126,7 @@ def _make_step(model, variables, x, labels):
 
     def call():
         nonlocal state
-        *state, loss = step(*state)
+        *state, loss = step(*state, x)
         loss.block_until_ready()
 
     return call
@@ -193,6 +202,10 @@ def work(mode: str, case: str, threads: int) -> None:
         call = make_torch_call(case, *CASES[case], mode=mode, threads=threads)
     else:
         sys.path.insert(0, str(Path(__file__).parents[2]))
+        import jax
+
+        if mode == "devices":
+            jax.config.update("jax_num_cpu_devices", threads)
         call = make_call(case, *CASES[case], mode=mode)
     for _ in range(3):
         call()

@@ -9,6 +9,7 @@ derivative works, and each backend gets the formulation that is fastest there.
 import functools
 
 import jax
+from jax._src import dispatch
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -22,6 +23,7 @@ from jaxdl.layers.convolution_geometry import (
     convolve_plainly,
     output_sides,
 )
+from jaxdl.layers.convolution_sharded import split_over_devices
 from jaxdl.typing import Array, Float
 
 
@@ -82,16 +84,21 @@ def convolve(
             f"convolve: kernel {kernel.shape[:2]}{spread} is larger than images "
             f"{x.shape[1:3]} padded by {padding}"
         )
-    if _varies_over_devices(x) or _varies_over_devices(kernel):
-        return convolve_plainly(x, kernel, geometry)
+    varying = _varying_axes(x) | _varying_axes(kernel)
+    x, kernel = (
+        jax.lax.pcast(a, tuple(varying - _varying_axes(a)), to="varying")
+        for a in (x, kernel)
+    )
     return _output_p.bind(x, kernel, geometry=geometry)
 
 
-def _varies_over_devices(array):
-    """Whether a `shard_map` tracks it; the rules for that are XLA's operations' own."""
+def _varying_axes(array):
+    """Mesh axes along which a `shard_map` has other values on other devices."""
     kind = jax.typeof(array)
     manual = getattr(kind, "manual_axis_type", None)
-    return bool(getattr(manual, "varying", None) or getattr(kind, "vma", None))
+    return frozenset(
+        getattr(manual, "varying", None) or getattr(kind, "vma", None) or ()
+    )
 
 
 def _output_shape(x, kernel, *, geometry):
@@ -139,8 +146,26 @@ def _kernel_gradient_on_cpu(x, y_gradient, *, geometry, window):
     return kernel_gradient_on_cpu(x, y_gradient, geometry, window)
 
 
+# Capitals: dimensions that may be split over devices, see `split_over_devices`.
+_RULES = {
+    "convolve": ("NhwC,abCF->NijF", "Nhwc,abgk->Nijf"),
+    "convolve_input_gradient": ("NijF,abCF->NhwC", "Nijf,abgk->Nhwc"),
+    "convolve_kernel_gradient": ("NhwC,NijF->abCF", "Nhwc,Nijf->abgk"),
+}
+
+
+@functools.cache
+def _split(name, on_cpu, parameters):
+    parameters = dict(parameters)
+    rule = _RULES[name][parameters["geometry"].groups > 1]
+    return split_over_devices(lambda a, b: on_cpu(a, b, **parameters), rule)
+
+
 def _make_primitive(name, shape_rule, plainly, on_cpu):
     primitive = Primitive(name)
+    # JAX tells these which devices there are. Private: without it, several devices run
+    # XLA's own forms.
+    getattr(dispatch, "prim_requires_devices_during_lowering", set()).add(primitive)
     primitive.def_abstract_eval(shape_rule)
 
     @functools.partial(jax.jit, static_argnames=("geometry", "sides", "window"))
@@ -149,15 +174,19 @@ def _make_primitive(name, shape_rule, plainly, on_cpu):
 
     primitive.def_impl(run)
     lower_plainly = mlir.lower_fun(plainly, multiple_results=False)
-    lower_for_cpu = mlir.lower_fun(on_cpu, multiple_results=False)
+    lower_for_one = mlir.lower_fun(on_cpu, multiple_results=False)
 
     def lower_on_cpu(context, *operands, **parameters):
-        # Parts of a batch that is split over devices would each be exchanged.
-        devices = getattr(context.module_context.axis_context, "num_devices", 1)
-        x = context.avals_in[0]
-        suits = devices == 1 and x.dtype == "float32" and x.size > 0
-        lower = lower_for_cpu if suits else lower_plainly
-        return lower(context, *operands, **parameters)
+        x, other = context.avals_in
+        if x.dtype != "float32" or x.size == 0 or other.size == 0:
+            return lower_plainly(context, *operands, **parameters)
+        where = context.module_context.axis_context
+        if _is_local(where):
+            return lower_for_one(context, *operands, **parameters)
+        if not _can_split(where):
+            return lower_plainly(context, *operands, **parameters)
+        split = _split(name, on_cpu, tuple(sorted(parameters.items())))
+        return mlir.lower_fun(split, multiple_results=False)(context, *operands)
 
     mlir.register_lowering(primitive, lower_plainly)
     mlir.register_lowering(primitive, lower_on_cpu, platform="cpu")
@@ -165,6 +194,21 @@ def _make_primitive(name, shape_rule, plainly, on_cpu):
         _batch, primitive, plainly
     )
     return primitive
+
+
+def _is_local(where):
+    """Whether arrays are those of one device: the only one, or inside `shard_map`."""
+    mesh = getattr(where, "mesh", None)
+    if mesh is None:
+        return getattr(where, "num_devices", 1) == 1
+    return mesh.size == 1 or set(where.manual_axes) == set(mesh.axis_names)
+
+
+def _can_split(where):
+    """Not where a `shard_map` has taken some axes of a mesh, or no mesh is known."""
+    mesh = getattr(where, "abstract_mesh", None)
+    known = getattr(where, "device_assignment", None) is not None
+    return known and mesh is not None and not mesh.empty
 
 
 def _batch(primitive, plainly, operands, axes, **parameters):
