@@ -7,6 +7,9 @@ import os
 import jax
 import pytest
 
+# Compiling takes most of the suite's time, and slower code does as well here.
+FLAG = "--xla_backend_optimization_level=1"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAG}".strip()
 # More workers than collectives that may block one: see recipes/build.py.
 os.environ.setdefault("NPROC", "128")
 jax.config.update("jax_num_cpu_devices", 8)

@@ -6,6 +6,7 @@ from jaxdl.layers.conv_block import ConvBlock, SeparableConv
 from jaxdl.layers.conv_steps import convolve_and_normalize, make_conv
 from jaxdl.layers.convolution import convolve
 from jaxdl.layers.dropout import Dropout, DropoutForm, StochasticDepth, dropout
+from jaxdl.layers.factored import FactoredConv, FactoredDense, apply_factored
 from jaxdl.layers.inception import Branch, ConvStep, Inception, PoolStep
 from jaxdl.layers.initializers import (
     INITIALIZERS,
@@ -65,6 +66,8 @@ __all__ = [
     "Dense",
     "Dropout",
     "DropoutForm",
+    "FactoredConv",
+    "FactoredDense",
     "GroupNorm",
     "INITIALIZERS",
     "Inception",
@@ -82,6 +85,7 @@ __all__ = [
     "StochasticDepth",
     "Style",
     "adaptive_average_pool",
+    "apply_factored",
     "apply_lora",
     "average_pool",
     "calculate_gain",
