@@ -20,13 +20,10 @@ Takes 2 to 5 minutes a case on 2 CPU cores.
 """
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
-from statistics import median
+
+from turns import Side, add_turn_arguments, print_times, serve, take_turns
 
 CASES = {
     "resnet18": (128, 32),
@@ -126,7 +123,8 @@ def _make_step(model, variables, x, labels):
 
     def call():
         nonlocal state
-        *state, loss = step(*state, x)
+        params, statistics, momentum = state
+        *state, loss = step(params, statistics, momentum, x)
         loss.block_until_ready()
 
     return call
@@ -194,7 +192,7 @@ def _make_epoch(x, Conv, *, loop):
 
 
 def work(mode: str, case: str, threads: int) -> None:
-    """A side's process: one line of seconds, wall and CPU, for each line it reads."""
+    """A side's process: times its call whenever it is asked to."""
     if mode.startswith("torch"):
         sys.path.insert(0, str(Path(__file__).parent))
         from torch_networks import make_call as make_torch_call
@@ -209,107 +207,35 @@ def work(mode: str, case: str, threads: int) -> None:
         call = make_call(case, *CASES[case], mode=mode)
     for _ in range(3):
         call()
-    print("ready", flush=True)
-    for line in sys.stdin:
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(int(line)):
-            call()
-        numbers = [time.perf_counter() - wall, time.process_time() - cpu]
-        print(json.dumps([number / int(line) for number in numbers]), flush=True)
-
-
-class Side:
-    """A process that waits for its turn."""
-
-    def __init__(self, python: str, mode: str, case: str, threads: int):
-        """Starts the process and waits until it has compiled and warmed up."""
-        arguments = ["--worker", mode, "--threads", str(threads), case]
-        self.process = subprocess.Popen(
-            [python, __file__, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-        )
-        if self._read() != "ready":
-            raise SystemExit(f"{mode} {case}: the process ended, see above")
-
-    def time(self, calls: int) -> list[float]:
-        """Seconds per call, wall and CPU."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{calls}\n")
-        self.process.stdin.flush()
-        return json.loads(self._read())
-
-    def _read(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-
-def wait_until_idle(fraction: float) -> None:
-    """Waits, at most 2 minutes, until that share of the CPU time is idle (Linux)."""
-    for _ in range(120):
-        before = _idle_and_total()
-        time.sleep(1)
-        idle, total = (b - a for a, b in zip(before, _idle_and_total(), strict=True))
-        if idle >= fraction * total:
-            return
-
-
-def _idle_and_total() -> tuple[int, int]:
-    values = list(map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]))
-    return values[3] + values[4], sum(values)
+    serve(call)
 
 
 def compare(case: str, sides: list[str], arguments: argparse.Namespace) -> None:
     """Times the sides of a case in turns and prints the ratios."""
-    ours = {
-        side: arguments.torch_python if side.startswith("torch") else sys.executable
-        for side in sides
-    }
-    workers = {
-        side: Side(python, side, case, arguments.threads)
-        for side, python in ours.items()
-    }
-    times: dict[str, list[list[float]]] = {side: [] for side in sides}
-    for _ in range(arguments.rounds):
-        for side, worker in workers.items():
-            if arguments.idle:
-                wait_until_idle(arguments.idle)
-            times[side].append(worker.time(arguments.calls))
-    for worker in workers.values():
-        worker.process.kill()
-    for column, clock in enumerate(("wall", "cpu")):
-        for side in sides:
-            seconds = [row[column] for row in times[side]]
-            ratios = [
-                a[column] / b[column]
-                for a, b in zip(times[side], times[sides[0]], strict=True)
-            ]
-            print(
-                f"{case:<14} {clock:<5} {side:<14} {1e3 * median(seconds):8.1f} ms   "
-                f"{side} / {sides[0]} {median(ratios):.3f} "
-                f"({min(ratios):.3f} to {max(ratios):.3f}, {len(ratios)} rounds)",
-                flush=True,
-            )
+    options = ["--threads", str(arguments.threads), case]
+    workers = {}
+    for side in sides:
+        is_torch = side.startswith("torch")
+        python = arguments.torch_python if is_torch else sys.executable
+        command = [python, __file__, "--worker", side, *options]
+        workers[side] = Side(command, threads=arguments.threads)
+    print_times(case, take_turns(workers, arguments))
 
 
 def main() -> None:
     """Reads the command line and compares case by case."""
     parser = argparse.ArgumentParser(description="Times a step beside others.")
-    parser.add_argument("cases", nargs="+", choices=CASES, metavar="CASE")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="all by default")
     parser.add_argument("--sides", default="torch,torch.compile")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--calls", type=int, default=2, help="per turn")
-    parser.add_argument("--threads", type=int, default=2, help="PyTorch may use")
-    parser.add_argument("--idle", type=float, default=0.85, help="share to wait for")
-    parser.add_argument("--torch-python", default=sys.executable)
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    add_turn_arguments(parser)
     arguments = parser.parse_args()
     if arguments.worker:
         work(arguments.worker, arguments.cases[0], arguments.threads)
         return
-    for case in arguments.cases:
+    unknown = sorted(set(arguments.cases) - set(CASES))
+    if unknown:
+        parser.error(f"unknown case {unknown[0]!r}; there are {', '.join(CASES)}")
+    for case in arguments.cases or CASES:
         others = ["loop"] if case == "scan" else arguments.sides.split(",")
         compare(case, ["jaxdl", *others], arguments)
 

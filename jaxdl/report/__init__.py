@@ -1,5 +1,11 @@
 """Figures from plain arrays and from the rows of `metrics.jsonl`. Imports no JAX."""
 
+from jaxdl.report.components import (
+    ComponentCurves,
+    plot_components,
+    plot_scores,
+)
+from jaxdl.report.compression import CompressionCurve, plot_compression
 from jaxdl.report.confusion import plot_confusion
 from jaxdl.report.curves import plot_curves
 from jaxdl.report.depth import plot_by_depth
@@ -8,17 +14,62 @@ from jaxdl.report.fields import FieldPicture, plot_fields
 from jaxdl.report.functions import FunctionCurve, plot_functions
 from jaxdl.report.gaps import plot_gaps
 from jaxdl.report.histograms import Histogram, plot_histograms
+from jaxdl.report.image_sheet import (
+    SheetImage,
+    plot_image_sheet,
+)
 from jaxdl.report.mistakes import plot_mistakes
+from jaxdl.report.pictures import (
+    Picture,
+    plot_pictures,
+)
 from jaxdl.report.pooled_axes import plot_pooled_axes
+from jaxdl.report.ranks import plot_ranks
+from jaxdl.report.rate_distortion import (
+    RankMark,
+    plot_rate_distortion,
+)
+from jaxdl.report.rating_errors import plot_rating_errors
+from jaxdl.report.refactor import (
+    FunctionSteps,
+    MatrixSteps,
+    plot_function_steps,
+    plot_matrix_steps,
+)
+from jaxdl.report.ridge_path import (
+    RidgePath,
+    plot_copied_feature,
+    plot_ridge_path,
+)
 from jaxdl.report.variants import Curve, plot_variants
 
 __all__ = [
+    "plot_ranks",
+    "plot_rating_errors",
+    "RidgePath",
+    "plot_ridge_path",
+    "plot_copied_feature",
+    "Picture",
+    "plot_pictures",
+    "RankMark",
+    "plot_rate_distortion",
+    "SheetImage",
+    "plot_image_sheet",
+    "ComponentCurves",
+    "plot_components",
+    "plot_scores",
+    "FunctionSteps",
+    "MatrixSteps",
+    "plot_function_steps",
+    "plot_matrix_steps",
+    "CompressionCurve",
     "Curve",
     "DropoutOutputs",
     "FieldPicture",
     "FunctionCurve",
     "Histogram",
     "plot_by_depth",
+    "plot_compression",
     "plot_confusion",
     "plot_curves",
     "plot_dropout",

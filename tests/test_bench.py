@@ -1,0 +1,38 @@
+"""The timing scripts run; what they measure is not tested."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "experiments" / "bench" / "linalg.py"
+
+
+def run_quick(*names):
+    command = [sys.executable, str(SCRIPT), *names, "--quick", "--torch-python"]
+    process = subprocess.run(
+        [*command, sys.executable], capture_output=True, text=True, timeout=300
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def test_linalg_bench_prints_times_and_errors():
+    table = run_quick("thin_svd").split("\ncase")[1]
+    lines = {line.split()[1]: line for line in table.splitlines()[1:]}
+    assert set(lines) == {"jaxdl", "scipy", "numpy"}
+    assert all("orthogonality" in line for line in lines.values())
+
+
+@pytest.mark.slow
+def test_linalg_bench_runs_every_case():
+    table = run_quick().split("\ncase")[1]
+    names = "randomized_svd tall_skinny_svd pca_tall pca_wide kmeans robust_pca"
+    assert set(names.split()) <= {line.split()[0] for line in table.splitlines()[1:]}
+
+
+def test_linalg_bench_names_unknown_cases():
+    command = [sys.executable, str(SCRIPT), "thin"]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "no case thin; there are randomized_svd" in process.stderr
