@@ -7,7 +7,7 @@ stochastic gradient descent, (c) soft-impute, (d) alternating least squares:
     python experiments/svd_recommender.py configs/svd_recommender/quick.yaml
 
 Expected: on made ratings of rank 5 with noise 0.5, errors (root mean square) of 1.1
-for biases and at most 0.525 for (b) and (d). quick.yaml takes about 10 seconds on 2 CPU
+for biases and at most 0.525 for (b) and (d). quick.yaml takes about 15 seconds on 2 CPU
 cores. Your own ratings: ratings.path=FILE, a CSV with a header or MovieLens' u.data.
 Any field can be set on the command line (factorization.rank=20), --help lists them all.
 """
