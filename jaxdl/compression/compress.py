@@ -79,7 +79,7 @@ def compress(
         `jax.ShapeDtypeStruct`; None for the size that a `jaxdl.models.Network` was
         made for.
       activation_aware: choose factors that change the layers' outputs for these inputs
-        least, not the kernels; for `channel`. A few hundred images do.
+        least, not the kernels; not for `tucker2`. A few hundred images do.
       include: regular expression searched in the paths of layers, such as
         "stage1/block0/conv1"; all of them by default.
       exclude: likewise, of those to leave alone.
@@ -104,9 +104,10 @@ def compress(
     """
     images = _find_inputs(model, inputs)
     if activation_aware:
-        if method != "channel":
+        if method == "tucker2":
             raise ValueError(
-                f"compress: activation_aware is for method='channel', got {method!r}"
+                "compress: activation_aware is for method 'channel' or 'spatial', got "
+                "'tucker2'"
             )
         if inputs is None or isinstance(inputs, jax.ShapeDtypeStruct):
             raise ValueError(

@@ -47,7 +47,7 @@ from jaxdl.linalg.operators import (
     as_operator,
 )
 from jaxdl.linalg.pagerank import PageRank, pagerank
-from jaxdl.linalg.pca import (
+from jaxdl.linalg.principal_components import (
     PCA,
     inverse_transform,
     pca,

@@ -22,9 +22,9 @@ class Clipped(NamedTuple):
 
     part: Float[Array, "rows columns"]
     """The matrix with each singular value s made min(s, threshold)."""
-    basis: Float[Array, "columns columns"]
-    """Its right singular vectors, the columns, by falling singular value."""
-    is_above: Bool[Array, "columns"]
+    basis: Float[Array, "columns vectors"]
+    """Its right singular vectors, all or the first, by falling singular value."""
+    is_above: Bool[Array, "vectors"]
     """Which singular values are above the threshold."""
 
 
@@ -66,13 +66,43 @@ def clip_spectrum(
       Array([ True, False], dtype=bool)
     """
     product = lax.cond(is_fine, multiply_finely, jnp.matmul, x, basis)
+    return clip_product(product, threshold, basis, is_above, is_fine=is_fine)
+
+
+def clip_product(
+    product: Float[Array, "rows columns"],
+    threshold: Float[Array, ""],
+    basis: Float[Array, "inner columns"],
+    is_above: Bool[Array, "columns"],
+    *,
+    is_fine: Bool[Array, ""],
+) -> Clipped:
+    """What `clip_spectrum` does once it has the product of matrix and basis.
+
+    Args:
+      product: of `x` and the basis, not less rows than columns.
+      threshold: above 0.
+      basis: as for `clip_spectrum`, or only some of its columns.
+      is_above: as for `clip_spectrum`.
+      is_fine: whether the product was taken finely.
+
+    Returns:
+      As `clip_spectrum`, of `product @ basis.T` instead of `x`.
+
+    Example:
+      >>> product, basis = jnp.array([[5.0], [0.0]]), jnp.array([[1.0], [0.0]])
+      >>> above, fine = jnp.zeros(1, bool), jnp.asarray(False)
+      >>> clip_product(product, jnp.asarray(2.0), basis, above, is_fine=fine).part
+      Array([[2., 0.],
+             [0., 0.]], dtype=float32)
+    """
     gram = product.T @ product
     size = jnp.sqrt(jnp.diagonal(gram))
     divisor = jnp.where(size > 0, size, 1)[:, None]
     # Above the rounding errors of the sums, so that there is always a Cholesky factor.
-    num_rows, num_columns = x.shape
-    ridge = 2 * float(jnp.finfo(x.dtype).eps) * (num_columns + math.sqrt(num_rows))
-    identity = jnp.eye(num_columns, dtype=x.dtype)
+    num_rows, num_columns = product.shape
+    ridge = 2 * float(jnp.finfo(gram.dtype).eps) * (num_columns + math.sqrt(num_rows))
+    identity = jnp.eye(num_columns, dtype=gram.dtype)
     cosines = (gram / divisor / divisor.T + ridge * identity) / (1 + ridge)
     turn, cosines, is_together = _separate(cosines, is_above, is_fine)
     turn = turn / divisor * divisor.T

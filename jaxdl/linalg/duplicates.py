@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from jaxdl.linalg.arrays import as_matrix, full_precision
-from jaxdl.linalg.pca import pca, transform
+from jaxdl.linalg.principal_components import pca, transform
 from jaxdl.typing import Array, PRNGKey, Shaped
 
 _SLACK = 1e-5

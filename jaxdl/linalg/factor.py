@@ -29,7 +29,7 @@ class Factors(NamedTuple):
     Attributes:
       kernels: in the order in which they are applied, float32 or float64.
       relative_error: of the Frobenius norm of the kernel, in [0, 1]; with the Gram
-        matrix of inputs, of the outputs for these inputs.
+        matrix of inputs, of the outputs for these inputs (of `spatial`, see there).
     """
 
     kernels: tuple[Float[Array, "..."], ...]
@@ -98,9 +98,11 @@ def factor_conv(
         output channels.
       method: see above.
       groups: of the convolution; all parts have as many.
-      inputs_gram: for `channel` alone, `x.T @ x` of the windows `x` that the kernel
-        is laid over, in rows, in the order (height, width, channels); for several
-        groups an array of one such matrix for each. As in `factor_dense`.
+      inputs_gram: `x.T @ x` of the windows `x` that the kernel is laid over, in rows,
+        in the order (height, width, channels); for several groups an array of one
+        such matrix for each. `channel` then changes the outputs least, as
+        `factor_dense`; `spatial` the sum of the squared changes that come from each
+        column of the window, as if columns were not correlated. Not for `tucker2`.
 
     Returns:
       The kernels, for g groups of shapes
@@ -125,11 +127,9 @@ def factor_conv(
       [(3, 1, 4, 1), (1, 3, 1, 8)]
     """
     kernel = _check_kernel("factor_conv", kernel, method, groups)
-    if method != "channel" and inputs_gram is not None:
-        raise ValueError(
-            f"factor_conv: inputs_gram is for method 'channel', got {method!r}"
-        )
     if method == "tucker2":
+        if inputs_gram is not None:
+            raise ValueError("factor_conv: inputs_gram is not for method 'tucker2'")
         return _factor_tucker(kernel, _check_ranks(rank, kernel, groups), groups)
     if isinstance(rank, tuple):
         raise ValueError(f"factor_conv: {method!r} has one rank, got {rank}")
@@ -137,7 +137,8 @@ def factor_conv(
     split = (height * width, 1) if method == "channel" else (height, width)
     sides = split[0] * channels, split[1] * features // groups
     _check_rank("factor_conv", rank, min(sides))
-    gram = _check_gram("factor_conv", inputs_gram, sides[0], groups)
+    size = height * width * channels
+    gram = _check_gram("factor_conv", inputs_gram, size, groups)
     return _factor_matrix(kernel, rank, gram, method, groups)
 
 
@@ -247,9 +248,21 @@ def _unfold(kernel, method, groups):
 def _measure_spectra(kernel, gram, *, method, groups):
     matrices = _unfold(kernel, method, groups)
     if gram is not None:
-        matrices = [_whiten(gram.astype(kernel.dtype))[0] @ matrices[0]]
+        matrices = [_whiten(_fold(gram, kernel, method))[0] @ matrices[0]]
     values = [jnp.linalg.svd(matrix, compute_uv=False) for matrix in matrices]
     return tuple(jnp.sqrt(jnp.sum(s**2, axis=0)) for s in values)
+
+
+def _fold(gram, kernel, method):
+    """The Gram matrix of what the first part sees, in the kernel's dtype."""
+    height, width, channels, _ = kernel.shape
+    gram = gram.astype(kernel.dtype)
+    if method == "channel":
+        return gram
+    sides = (height, width, channels)
+    blocks = gram.reshape(-1, *sides, *sides)
+    size = height * channels
+    return jnp.einsum("ghwckwd->ghckd", blocks).reshape(-1, size, size)
 
 
 def _whiten(gram):
@@ -282,7 +295,7 @@ def _split(kernel, gram, rank, *, method, groups):
     if gram is None:
         u, s, vt = known = thin_svd(matrix)
     else:
-        root, inverse = _whiten(gram.astype(kernel.dtype))
+        root, inverse = _whiten(_fold(gram, kernel, method))
         known = thin_svd(root @ matrix)
         # The rest brings the product, the best of its rank, to its own SVD.
         s = jnp.where(jnp.arange(known.s.shape[-1]) < rank, known.s, 0.0)

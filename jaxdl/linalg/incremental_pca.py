@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxdl.linalg.arrays import as_matrix, full_precision
-from jaxdl.linalg.pca import PCA, check_components, make_pca
+from jaxdl.linalg.principal_components import PCA, check_components, make_pca
 from jaxdl.linalg.svd import SVD, thin_svd
 from jaxdl.typing import Array, Float, Int, Shaped
 

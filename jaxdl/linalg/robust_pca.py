@@ -1,5 +1,6 @@
 """Robust principal component analysis: low rank plus sparse."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -8,14 +9,26 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdl.linalg.arrays import as_matrix, full_precision
-from jaxdl.linalg.clipping import clip_spectrum
-from jaxdl.typing import Array, Bool, Float, Int, Shaped
+from jaxdl.linalg.clipping import Clipped, clip_spectrum
+from jaxdl.linalg.leading_clipping import (
+    SPARE,
+    clip_leading_spectrum,
+    start_leading_basis,
+)
+from jaxdl.typing import Array, Bool, Float, Int, PRNGKey, Shaped
 
 _GROWTH, _MOST_GROWTH = 1.5, 1e7
 """Of the penalty: per iteration and in all, those of the authors' program."""
 
 _FINE_RESIDUAL = 100
 """In eps: below it, rounding in ordinary products would stop the convergence."""
+
+
+_LARGE = 400
+"""Shorter sides from which on a key is put to use."""
+
+_SHARE = 16
+"""The shorter side over the rank up to which a block of vectors does."""
 
 
 class RobustPCA(NamedTuple):
@@ -28,7 +41,7 @@ class RobustPCA(NamedTuple):
     rank: Int[Array, ""]
     """Of `low_rank`, before its entries were rounded."""
     num_iterations: Int[Array, ""]
-    """Singular value decompositions taken."""
+    """Singular value decompositions taken, of all values or the first."""
     residual: Float[Array, ""]
     """Frobenius norm of `d - low_rank - sparse`, relative to that of `d`."""
     converged: Bool[Array, ""]
@@ -40,6 +53,7 @@ class _State(NamedTuple):
     sparse: Array
     dual: Array  # the multipliers over the penalty: those of the paper are Y
     basis: Array
+    is_whole: Array  # whether all columns of the basis are kept up
     is_above: Array
     penalty: Array  # mu in the paper
     num_iterations: Array
@@ -53,13 +67,17 @@ def robust_pca(
     sparsity: float | None = None,
     tol: float = 1e-7,
     max_iterations: int = 100,
+    key: PRNGKey | None = None,
 ) -> RobustPCA:
     """Splits a matrix into one of low rank and a sparse one.
 
     Minimises the nuclear norm of the one plus `sparsity` times the sum of magnitudes
-    of the other. No key: every step is exact up to rounding. Time is mostly that of
-    products with a square matrix as large as the shorter side, and of a singular value
-    decomposition of that size; memory that of about eight copies of `d`.
+    of the other. Without a key every step is exact up to rounding, and time mostly
+    that of products with a square matrix as large as the shorter side, and of a
+    singular value decomposition of that size. With a key, steps of a rank up to 1/16
+    of it follow that many singular vectors (and 16 more) alone, several times faster
+    for sides above a thousand; the result is the same to rounding.
+    Memory is that of about eight copies of `d`.
 
     Args:
       d: rows are examples, such as frames of a video; or the transpose, which gives
@@ -71,6 +89,8 @@ def robust_pca(
         matrix of a few equal numbers may be split exactly at once, short of the best.
       max_iterations: at least 1; the penalty stops growing at 40, and most matrices
         need 20 to 40.
+      key: draws the vectors to begin with and to look for new ones by; None for the
+        whole decomposition. Not used where the shorter side is below 400.
 
     Returns:
       `RobustPCA`; not converged is said there, and both parts are then those of the
@@ -85,7 +105,8 @@ def robust_pca(
       (2009, arXiv:1009.5055), with the constants of their program. Here the whole
       spectrum is found in each iteration, from the last one's singular vectors, by
       Gram matrices that are scaled and, near the end, corrected (`clip_spectrum`), as
-      float32 products of the usual kind leave a residual of some 4e-7.
+      float32 products of the usual kind leave a residual of some 4e-7. With a key by
+      subspace iteration from the last step's vectors (`clip_leading_spectrum`).
 
     Example:
       >>> d = jnp.outer(jnp.arange(1.0, 9.0), jnp.ones(8)).at[2, 3].set(50.0)
@@ -107,11 +128,22 @@ def robust_pca(
         zero = jnp.int32(0)
         none = jnp.zeros((), d.dtype)
         return RobustPCA(d, d, zero, zero, none, jnp.asarray(True))
-    return _split(d, sparsity, tol, max_iterations)
+    most_rank = min(d.shape) // _SHARE if min(d.shape) >= _LARGE else 0
+    if key is None or not most_rank:
+        return _split(d, sparsity, tol, max_iterations, None, most_rank=0)
+    return _split(d, sparsity, tol, max_iterations, key, most_rank=most_rank)
 
 
-@jax.jit
-def _split(d: Array, sparsity: Array, tol: Array, max_iterations: Array) -> RobustPCA:
+@functools.partial(jax.jit, static_argnames="most_rank")
+def _split(
+    d: Array,
+    sparsity: Array,
+    tol: Array,
+    max_iterations: Array,
+    key: PRNGKey | None,
+    *,
+    most_rank: int,
+) -> RobustPCA:
     is_wide = d.shape[0] < d.shape[1]
     d = d.T if is_wide else d
     sparsity, tol = (jnp.asarray(value, d.dtype) for value in (sparsity, tol))
@@ -119,7 +151,7 @@ def _split(d: Array, sparsity: Array, tol: Array, max_iterations: Array) -> Robu
     _, exponent = jnp.frexp(jnp.max(jnp.abs(d)))
     d = jnp.ldexp(d, -exponent)
     norm = jnp.linalg.norm(d)
-    start = _start(d, sparsity)
+    start = _start(d, sparsity, key, most_rank)
     most = start.penalty * _MOST_GROWTH
 
     def is_running(state: _State) -> Array:
@@ -127,7 +159,7 @@ def _split(d: Array, sparsity: Array, tol: Array, max_iterations: Array) -> Robu
         return (state.num_iterations < max_iterations) & (state.residual > tol)
 
     def advance(state: _State) -> _State:
-        return _advance(d, state, sparsity, norm, most)
+        return _advance(d, state, sparsity, norm, most, key, most_rank)
 
     end = lax.while_loop(is_running, advance, start)
     parts = [jnp.ldexp(part, exponent) for part in (end.low_rank, end.sparse)]
@@ -137,32 +169,38 @@ def _split(d: Array, sparsity: Array, tol: Array, max_iterations: Array) -> Robu
     return RobustPCA(*parts, rank, end.num_iterations, end.residual, is_done)
 
 
-def _start(d: Array, sparsity: Array) -> _State:
-    _, basis = jnp.linalg.eigh(d.T @ d)
-    basis = basis[:, ::-1]
-    largest = jnp.linalg.norm(d @ basis[:, 0])
+def _start(d: Array, sparsity: Array, key: PRNGKey | None, most_rank: int) -> _State:
+    if key is None:
+        _, basis = jnp.linalg.eigh(d.T @ d)
+        basis = basis[:, ::-1]
+        largest = jnp.linalg.norm(d @ basis[:, 0])
+    else:
+        block, largest = start_leading_basis(d, most_rank + SPARE, key=key)
+        basis = jnp.pad(block, ((0, 0), (0, len(block) - block.shape[1])))
     largest = jnp.where(largest == 0, 1, largest)  # NaN stays
     penalty = 1.25 / largest
     dual = d / jnp.maximum(largest, jnp.max(jnp.abs(d)) / sparsity) / penalty
     zero = jnp.zeros_like(d)
     flags = jnp.zeros(d.shape[1], bool)
     far = jnp.asarray(jnp.inf, d.dtype)
-    return _State(zero, zero, dual, basis, flags, penalty, jnp.int32(0), far)
+    is_whole = jnp.asarray(key is None)
+    return _State(zero, zero, dual, basis, is_whole, flags, penalty, jnp.int32(0), far)
 
 
 def _advance(
-    d: Array, state: _State, sparsity: Array, norm: Array, most: Array
+    d: Array,
+    state: _State,
+    sparsity: Array,
+    norm: Array,
+    most: Array,
+    key: PRNGKey | None,
+    most_rank: int,
 ) -> _State:
     dual, penalty = state.dual, state.penalty
     moved = (d - state.low_rank) + dual
     sparse = moved - jnp.clip(moved, -sparsity / penalty, sparsity / penalty)
-    part, basis, is_above = clip_spectrum(
-        (d - sparse) + dual,
-        1 / penalty,
-        state.basis,
-        state.is_above,
-        is_fine=state.residual < _FINE_RESIDUAL * float(jnp.finfo(d.dtype).eps),
-    )
+    clip = _clip if key is None else functools.partial(_clip_few, key, most_rank)
+    (part, basis, is_above), is_whole = clip((d - sparse) + dual, state)
     low_rank = (d - sparse) + (dual - part)
     residual = jnp.linalg.norm((d - low_rank) - sparse) / jnp.where(norm == 0, 1, norm)
     # What thresholding takes away is, in exact numbers, the new multipliers over the
@@ -173,8 +211,55 @@ def _advance(
         sparse,
         part * (penalty / raised),
         basis,
+        is_whole,
         is_above,
         raised,
         state.num_iterations + 1,
         residual,
     )
+
+
+def _clip(x: Array, state: _State) -> tuple[Clipped, Array]:
+    """All singular values at once."""
+    threshold, is_fine = _settings(x, state)
+    found = clip_spectrum(x, threshold, state.basis, state.is_above, is_fine=is_fine)
+    return found, jnp.asarray(True)
+
+
+def _clip_few(
+    key: PRNGKey, most_rank: int, x: Array, state: _State
+) -> tuple[Clipped, Array]:
+    """The largest singular values alone, or all where those are too many."""
+    threshold, is_fine = _settings(x, state)
+    num_vectors = most_rank + SPARE
+    shapes = (x, state.basis, state.is_above)
+
+    def clip_leading():
+        found = clip_leading_spectrum(
+            x,
+            threshold,
+            state.basis[:, :num_vectors],
+            state.is_above[:num_vectors],
+            is_fine=is_fine,
+            key=jax.random.fold_in(key, state.num_iterations),
+        )
+        flags = jnp.zeros_like(state.is_above).at[:num_vectors].set(found.is_above)
+        basis = state.basis.at[:, :num_vectors].set(found.basis)
+        return Clipped(found.part, basis, flags), jnp.sum(flags) <= most_rank
+
+    def clip_all():
+        # Any complement will do: the first vectors are right, the others are few.
+        complete = lambda: jnp.linalg.qr(state.basis[:, :num_vectors], "complete")[0]
+        basis = lax.cond(state.is_whole, lambda: state.basis, complete)
+        return _clip(x, state._replace(basis=basis))
+
+    is_likely = jnp.sum(state.is_above) <= most_rank
+    nothing = lambda: (Clipped(*map(jnp.zeros_like, shapes)), jnp.asarray(False))
+    found, is_enough = lax.cond(is_likely, clip_leading, nothing)
+    return lax.cond(is_enough, lambda: (found, jnp.asarray(False)), clip_all)
+
+
+def _settings(x: Array, state: _State) -> tuple[Array, Array]:
+    """The threshold, and whether rounding errors count by now."""
+    eps = float(jnp.finfo(x.dtype).eps)
+    return 1 / state.penalty, state.residual < _FINE_RESIDUAL * eps

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from jaxdl.augment import normalize, to_float
 from jaxdl.diagnose import count_macs
-from jaxdl.losses import softmax_cross_entropy
+from jaxdl.losses import distillation, softmax_cross_entropy
 from jaxdl.metrics import init_classification, update_classification
 from jaxdl.train import LossFunction
 from jaxdl.typing import Array, Batch, Float, Params, Shaped
@@ -53,12 +53,30 @@ class Classifier:
         return self.model.apply(variables, self.prepare(images), train=False)  # pyright: ignore[reportReturnType]
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """A trained network that another one learns from.
+
+    Attributes:
+      model: called as `model.apply(variables, images, train=False)`, gives logits.
+      variables: its variables.
+      weight: of its scores in the loss, in [0, 1]; the labels have the rest.
+      temperature: see `distillation`.
+    """
+
+    model: nn.Module
+    variables: Any
+    weight: float
+    temperature: float = 4.0
+
+
 def make_classification_loss(
     classifier: Classifier,
     *,
     augment: Callable[..., Array] | None = None,
     label_smoothing: float = 0.0,
     auxiliary_weight: float = 0.3,
+    teacher: Teacher | None = None,
 ) -> LossFunction:
     """Mean cross entropy of augmented images, with loss and accuracy as statistics.
 
@@ -69,6 +87,7 @@ def make_classification_loss(
       auxiliary_weight: multiplies the mean cross entropy of each auxiliary head
         before it is added to the loss, at least 0; has no effect on networks
         without such heads.
+      teacher: a network whose scores count besides the labels.
 
     Returns:
       A loss function for `make_train_step`; its batches hold `"images"` as stored
@@ -107,6 +126,11 @@ def make_classification_loss(
         # Popped: they belong to this batch, not to the state.
         for auxiliary in jax.tree.leaves(variables.pop(_AUXILIARY, ())):
             loss += auxiliary_weight * jnp.mean(cross_entropy(auxiliary))
+        if teacher is not None:
+            images = _augment(classifier, augment, batch, key=key)
+            wanted: Any = teacher.model.apply(teacher.variables, images, train=False)
+            learned = distillation(logits, wanted, temperature=teacher.temperature)
+            loss = (1 - teacher.weight) * loss + teacher.weight * jnp.mean(learned)
         statistics = update_classification(
             init_classification(classifier.num_classes, confusion=False),
             logits,
@@ -159,19 +183,29 @@ def _apply_in_training(
     key: Array,
 ) -> tuple[Array, dict[str, Any]]:
     """Logits of an augmented batch, the new model state and the collections named."""
-    key_augment, key_dropout = jax.random.split(key)
-    images = to_float(batch["images"])
-    if augment is not None:
-        images = augment(images, key=key_augment)
     logits, variables = classifier.model.apply(
         {"params": params, **model_state},
-        normalize(images, mean=classifier.mean, std=classifier.std),
+        _augment(classifier, augment, batch, key=key),
         train=True,
         mutable=[*model_state, *collections],
         capture_intermediates="intermediates" in collections,
-        rngs={"dropout": key_dropout},
+        rngs={"dropout": jax.random.split(key)[1]},
     )
     return logits, dict(variables)  # pyright: ignore[reportReturnType]
+
+
+def _augment(
+    classifier: Classifier,
+    augment: Callable[..., Array] | None,
+    batch: Batch,
+    *,
+    key: Array,
+) -> Array:
+    """A batch's images as training sees them, the same whenever the key is."""
+    images = to_float(batch["images"])
+    if augment is not None:
+        images = augment(images, key=jax.random.split(key)[0])
+    return normalize(images, mean=classifier.mean, std=classifier.std)
 
 
 def _walk(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Array]]:

@@ -14,9 +14,10 @@ from rich.console import Console
 from jaxdl.compression import CompressionReport, KeepParameters, compress
 from jaxdl.data import ArraySplit
 from jaxdl.errors import ConfigError
+from jaxdl.linalg import ConvMethod
 from jaxdl.parallel import make_mesh
 from jaxdl.recipes.build import build_dataset
-from jaxdl.recipes.classification import Classifier
+from jaxdl.recipes.classification import Classifier, Teacher
 from jaxdl.recipes.study import finish_study, write_table
 from jaxdl.recipes.svd_compress_network_config import CompressNetworkConfig
 from jaxdl.recipes.svd_compress_network_training import (
@@ -35,8 +36,17 @@ _NAMES = {
     "spatial": "spatial",
     "tucker2": "Tucker-2",
     "channel_aware": "channel, activation-aware",
+    "spatial_aware": "spatial, activation-aware",
 }
 """How figures name the ways to factor."""
+
+_FORMS: dict[str, ConvMethod] = {
+    "channel": "channel",
+    "spatial": "spatial",
+    "tucker2": "tucker2",
+    "channel_aware": "channel",
+    "spatial_aware": "spatial",
+}
 
 
 def study_network_compression(config: CompressNetworkConfig, run: RunFolder) -> int:
@@ -62,15 +72,18 @@ def study_network_compression(config: CompressNetworkConfig, run: RunFolder) -> 
     bench = Bench(config, build_dataset(config.data), mesh, key)
     classifier, variables = prepare_network(bench)
     split = limit_train(bench)
+    weight, teacher = config.finetuning.distillation, None
+    if weight:
+        teacher = Teacher(classifier.model, variables, weight)
     original = {
         "method": "original",
         "share": 1.0,
         "parameters": count_parameters(variables["params"]),
-        **_score_and_tune(bench, classifier, variables, split),
+        **_score_and_tune(bench, classifier, variables, split, teacher),
     }
     table, layers = [original], []
     console.print(_describe(original), highlight=False, markup=False)
-    for row, report in _compress_all(bench, classifier, variables, split):
+    for row, report in _compress_all(bench, classifier, variables, split, teacher):
         table.append(row)
         named = {"method": row["method"], "share": row["share"]}
         layers += [{**named, **layer} for layer in report.list_rows()]
@@ -97,7 +110,11 @@ def study_network_compression(config: CompressNetworkConfig, run: RunFolder) -> 
 
 
 def _compress_all(
-    bench: Bench, classifier: Classifier, variables: dict[str, Any], split: ArraySplit
+    bench: Bench,
+    classifier: Classifier,
+    variables: dict[str, Any],
+    split: ArraySplit,
+    teacher: Teacher | None,
 ) -> Iterator[tuple[dict[str, Any], CompressionReport]]:
     """A row of the table and the report of each method and share."""
     compression = bench.config.compression
@@ -110,9 +127,9 @@ def _compress_all(
                     variables,
                     classifier.model,
                     KeepParameters(share, compression.allocation),
-                    method="channel" if method == "channel_aware" else method,
+                    method=_FORMS[method],
                     inputs=inputs,
-                    activation_aware=method == "channel_aware",
+                    activation_aware=method.endswith("_aware"),
                     include=compression.include,
                     exclude=compression.exclude,
                 )
@@ -122,7 +139,7 @@ def _compress_all(
             row = {
                 "method": method,
                 **_measure(small.report),
-                **_score_and_tune(bench, changed, small.variables, split),
+                **_score_and_tune(bench, changed, small.variables, split, teacher),
             }
             yield row, small.report
 
@@ -145,7 +162,11 @@ def _measure(report: CompressionReport) -> dict[str, Any]:
 
 
 def _score_and_tune(
-    bench: Bench, classifier: Classifier, variables: dict[str, Any], split: ArraySplit
+    bench: Bench,
+    classifier: Classifier,
+    variables: dict[str, Any],
+    split: ArraySplit,
+    teacher: Teacher | None,
 ) -> dict[str, Any]:
     """Accuracy before and after a fine-tuning, and the seconds that it took."""
     accuracy = score_network(bench, classifier, variables)
@@ -161,6 +182,7 @@ def _score_and_tune(
         learning_rate=config.finetuning.learning_rate,
         weight_decay=config.finetuning.weight_decay,
         schedule="cosine",
+        teacher=teacher,
     )
     seconds = time.perf_counter() - start
     return {

@@ -10,17 +10,19 @@ from jaxdl.recipes.field_types import IntervalText
 from jaxdl.recipes.sections import AugmentSection, DataSection, ModelSection
 from jaxdl.recipes.study_configs import StudyRunSection
 
+CompressionName = Literal[
+    "channel", "spatial", "tucker2", "channel_aware", "spatial_aware"
+]
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class CompressionSection:
     """What is compressed, how and how far."""
 
-    methods: tuple[Literal["channel", "spatial", "tucker2", "channel_aware"], ...] = (
-        Field(
-            default=("channel", "spatial", "tucker2", "channel_aware"),
-            min_length=1,
-            description="Ways to factor; channel_aware looks at activations.",
-        )
+    methods: tuple[CompressionName, ...] = Field(
+        default=("channel", "spatial", "tucker2", "channel_aware", "spatial_aware"),
+        min_length=1,
+        description="Ways to factor; those that end in aware look at activations.",
     )
     shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         default=(0.7, 0.5, 0.3),
@@ -69,6 +71,12 @@ class FinetuningSection:
         default=0.01,
         gt=0,
         description="Start of sgd's cosine schedule down to 0.",
+    )
+    distillation: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Weight of the original network's scores against the labels'.",
     )
     weight_decay: float = Field(
         default=1e-4, ge=0, description="Weight decay; biases and scales are spared."

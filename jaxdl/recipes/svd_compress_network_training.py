@@ -26,6 +26,7 @@ from jaxdl.recipes.build import (
 )
 from jaxdl.recipes.classification import (
     Classifier,
+    Teacher,
     make_classification_evaluation,
     make_classification_loss,
 )
@@ -167,6 +168,7 @@ def train_network(
     learning_rate: float,
     weight_decay: float,
     schedule: str,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
     """The variables after a training, with BatchNorm as in any training.
 
@@ -180,6 +182,7 @@ def train_network(
       learning_rate: the highest.
       weight_decay: at least 0.
       schedule: a key of `jaxdl.optim.SCHEDULES`.
+      teacher: see `make_classification_loss`.
 
     Returns:
       New variables.
@@ -193,7 +196,7 @@ def train_network(
     rate = make_schedule(schedule, learning_rate=learning_rate, num_steps=num_steps)
     optimizer = sgd(rate, weight_decay=weight_decay)
     augment = build_augment(config.augment, image_shape=bench.dataset.image_shape)
-    loss_fn = make_classification_loss(classifier, augment=augment)
+    loss_fn = make_classification_loss(classifier, augment=augment, teacher=teacher)
     batch = {
         name: jax.ShapeDtypeStruct((size, *array.shape[1:]), array.dtype)
         for name, array in (("images", split.images), ("labels", split.labels))

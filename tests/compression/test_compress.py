@@ -333,8 +333,8 @@ BAD_CASES = {
     "shape": ({"inputs": jnp.ones((8, 8, 3))}, r"inputs must be images .* \(8, 8, 3\)"),
     "no inputs": ({"inputs": None}, "inputs is None, wanted a batch of images for T"),
     "aware method": (
-        {"activation_aware": True, "method": "spatial"},
-        "activation_aware is for method='channel', got 'spatial'",
+        {"activation_aware": True, "method": "tucker2"},
+        "activation_aware is for method 'channel' or 'spatial', got 'tucker2'",
     ),
     "aware shape": (
         {

@@ -1,5 +1,7 @@
 """Robust PCA against planted parts, float64 NumPy and the optimality conditions."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -8,6 +10,7 @@ import pytest
 
 from jaxdl.linalg import robust_pca
 from jaxdl.linalg.clipping import clip_spectrum, multiply_finely
+from jaxdl.linalg.leading_clipping import clip_leading_spectrum, start_leading_basis
 
 
 def plant(seed, rows=200, columns=100, rank=5, share=0.05):
@@ -151,6 +154,88 @@ def test_multiply_finely_is_nearly_exact(inner):
     size = np.abs(np.float64(x)) @ np.abs(np.float64(y))
     errors = np.abs(multiply_finely(*map(jnp.asarray, (x, y))) - expected) / size
     assert errors.max() < (1e-7 if inner < 9 else 2e-8)
+
+
+@pytest.fixture
+def few_are_large(monkeypatch):
+    """Makes sides of 32 large: a side of 48 then has blocks of 3 + 16 vectors."""
+    monkeypatch.setattr(sys.modules["jaxdl.linalg.robust_pca"], "_LARGE", 32)
+
+
+@pytest.mark.usefixtures("few_are_large")
+def test_robust_pca_recovers_planted_parts_by_leading_vectors():
+    low_rank, sparse = plant(6, rows=90, columns=48, rank=2)
+    d = jnp.float32(low_rank + sparse)
+    found, whole = robust_pca(d, key=jax.random.key(0)), robust_pca(d)
+    assert found.converged and found.residual <= 1e-7 and found.rank == 2
+    assert found.num_iterations <= whole.num_iterations + 1
+    error = np.linalg.norm(found.low_rank - low_rank) / np.linalg.norm(low_rank)
+    assert error <= 1e-6
+    np.testing.assert_array_equal(np.abs(found.sparse) > 1e-3, np.abs(sparse) > 1e-3)
+    # Not by chance the whole decomposition, whose rounding errors are others.
+    assert np.any(found.low_rank != whole.low_rank)
+
+
+@pytest.mark.usefixtures("few_are_large")
+def test_robust_pca_decomposes_the_whole_where_the_rank_is_above_the_block():
+    d = np.random.default_rng(0).normal(size=(90, 48)) + 3
+    found = robust_pca(jnp.float32(d), key=jax.random.key(0))
+    assert found.converged and found.residual <= 1e-7
+    low_rank, sparse = split_in_numpy(d, 40)
+    s = np.linalg.svd(low_rank, compute_uv=False)
+    assert found.rank == np.sum(s > 1e-6 * s[0]) > 10
+    np.testing.assert_allclose(found.low_rank, low_rank, atol=1e-3)
+    np.testing.assert_allclose(found.sparse, sparse, atol=1e-3)
+
+
+@pytest.mark.usefixtures("few_are_large")
+def test_robust_pca_with_a_key_takes_degenerate_matrices():
+    key = jax.random.key(0)
+    for value in (0, 1):
+        found = robust_pca(jnp.full((90, 48), float(value)), key=key)
+        assert found.converged and found.rank == value
+        np.testing.assert_allclose(found.low_rank, np.full((90, 48), value), atol=1e-6)
+    bad = jnp.ones((48, 90)).at[0, 1].set(jnp.nan)
+    found = jax.jit(lambda d, key: robust_pca(d, key=key))(bad, key)
+    assert not found.converged and jnp.isnan(found.low_rank).all()
+
+
+def test_robust_pca_reads_no_key_for_a_small_matrix():
+    d = jnp.float32(sum(plant(4, rows=40, columns=25, rank=2)))
+    whole, found = robust_pca(d), robust_pca(d, key=jax.random.key(0))
+    for part, expected in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(part, expected)
+
+
+def test_clip_leading_spectrum_equals_numpy_to_rounding_of_the_small():
+    generator = np.random.default_rng(0)
+    u = np.linalg.qr(generator.normal(size=(60, 30)))[0]
+    v = np.linalg.qr(generator.normal(size=(30, 30)))[0]
+    s = np.array([1e5, 9e4, 2, 1, *np.geomspace(0.3, 0.01, 26)])
+    x, limit = jnp.float32((u * s) @ v.T), jnp.float32(0.4)
+    key = jax.random.key(0)
+    basis, largest = start_leading_basis(x, 12, key=key)
+    assert largest == pytest.approx(1e5, rel=1e-6)
+    above = jnp.zeros(12, bool)
+    clip = jax.jit(clip_leading_spectrum)
+    for is_fine in (False, False, True, True):
+        found = clip(x, limit, basis, above, is_fine=jnp.asarray(is_fine), key=key)
+        _, basis, above = found
+    assert above.sum() == 4
+    np.testing.assert_allclose(basis.T @ basis, np.eye(12), atol=2e-6)
+    # An error of eps times the largest value would be 1e-2.
+    u, s, vt = np.linalg.svd(np.float64(x), full_matrices=False)
+    np.testing.assert_allclose(found.part, (u * np.minimum(s, 0.4)) @ vt, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_robust_pca_of_a_large_matrix_by_leading_vectors():
+    low_rank, sparse = plant(7, rows=600, columns=500, rank=5)
+    d = jnp.float32(low_rank + sparse)
+    found = robust_pca(d, key=jax.random.key(0))
+    assert found.converged and found.rank == 5
+    error = np.linalg.norm(found.low_rank - low_rank) / np.linalg.norm(low_rank)
+    assert error <= 1e-6
 
 
 @pytest.mark.slow

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from jaxdl.augment import normalize, to_float
+from jaxdl.losses import distillation
 from jaxdl.metrics import compute_classification
 from jaxdl.recipes.classification import (
     Classifier,
+    Teacher,
     count_flops,
     make_classification_evaluation,
     make_classification_loss,
@@ -194,3 +197,31 @@ def test_make_classification_evaluation_leaves_masked_rows_out(
 def test_count_flops_counts_one_image(classifier, params):
     # 12 inputs for each of 4 classes: a multiplication and an addition.
     assert count_flops(classifier, {"params": params}, (2, 2, 3)) == 96
+
+
+def test_make_classification_loss_weighs_a_teacher_on_the_same_views(
+    classifier, params, batch
+):
+    model = classifier.model
+    variables = {"params": jax.tree.map(lambda leaf: leaf[::-1], params)}
+    augment = lambda images, *, key: images + jax.random.uniform(key, images.shape)
+    key = jax.random.key(7)
+
+    def loss(weight):
+        teacher = Teacher(model, variables, weight=weight, temperature=2.0)
+        loss_fn = make_classification_loss(classifier, augment=augment, teacher=teacher)
+        return loss_fn(params, {}, batch, key=key)[0]
+
+    plain = make_classification_loss(classifier, augment=augment)
+    np.testing.assert_allclose(
+        loss(0.0), plain(params, {}, batch, key=key)[0], rtol=1e-6
+    )
+    images = augment(to_float(batch["images"]), key=jax.random.split(key)[0])
+    images = normalize(images, mean=MEAN, std=STD)
+    scores = [
+        model.apply(v, images, train=False) for v in ({"params": params}, variables)
+    ]
+    expected = jnp.mean(distillation(*scores, temperature=2.0))
+    np.testing.assert_allclose(loss(1.0), expected, rtol=1e-5)
+    between = (loss(0.0) + 3 * loss(1.0)) / 4
+    np.testing.assert_allclose(loss(0.75), between, rtol=1e-5)
