@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "bench" / "linalg.py"
+BENCH = Path(__file__).parents[1] / "experiments" / "bench"
+SCRIPT = BENCH / "linalg.py"
 
 
-def run_quick(*names):
-    command = [sys.executable, str(SCRIPT), *names, "--quick", "--torch-python"]
+def run_quick(*names, script=SCRIPT):
+    command = [sys.executable, str(script), *names, "--quick", "--torch-python"]
     process = subprocess.run(
         [*command, sys.executable], capture_output=True, text=True, timeout=300
     )
@@ -36,3 +37,23 @@ def test_linalg_bench_names_unknown_cases():
     command = [sys.executable, str(SCRIPT), "thin"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "no case thin; there are randomized_svd" in process.stderr
+
+
+def test_two_views_bench_prints_speeds_of_views_alike():
+    script = SCRIPT.with_name("two_views.py")
+    command = [sys.executable, str(script), "--quick"]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, process.stderr
+    table = process.stdout.split("\ncase")[1]
+    lines = [line.split() for line in table.splitlines()[1:]]
+    cases = ("imagenet", "imagenet_large", "cifar")
+    expected = [[case, side] for case in cases for side in ("jaxdl", "pillow")]
+    assert [line[:2] for line in lines] == expected
+    assert all(float(line[2]) > 0 for line in lines)
+
+
+def test_barlow_twins_bench_prints_times_memory_and_errors():
+    table = run_quick("256x8192", script=BENCH / "barlow_twins.py").split("\ncase")[1]
+    lines = {line.split()[1]: line for line in table.splitlines()[1:]}
+    assert {"auto", "correlation", "gram"} <= set(lines)
+    assert all("MiB" in line and "gradient" in line for line in lines.values())

@@ -13,6 +13,7 @@ from jaxdl.metrics.classification import (
     update_classification,
 )
 from jaxdl.metrics.merging import merge
+from jaxdl.metrics.neighbors import neighbor_scores
 from jaxdl.metrics.regression import (
     Regression,
     compute_regression,
@@ -28,6 +29,7 @@ __all__ = [
     "init_classification",
     "init_regression",
     "merge",
+    "neighbor_scores",
     "update_classification",
     "update_regression",
 ]

@@ -2,8 +2,9 @@
 
 `MODELS[name](num_classes=..., dtype=...)` makes a Linen module; `model.apply(variables,
 images, train=...)` gives float32 logits, and in training updates `batch_stats`. With
-`method="extract"` it gives the maps on the way too. `INPUTS[name]` says which images
-the network was made for.
+`num_classes=0` it has no head and gives its features. With `method="extract"` it gives
+the maps on the way too. `INPUTS[name]` says which images the network was made for.
+`TwinNetwork` puts a `Projector` on one, for training without labels.
 """
 
 import functools
@@ -16,7 +17,9 @@ from jaxdl.models.image_mlp import ImageMLP
 from jaxdl.models.inception_v3 import InceptionV3
 from jaxdl.models.inputs import InputSpec
 from jaxdl.models.network import Family, Network
+from jaxdl.models.projector import Projector
 from jaxdl.models.resnet import ResNet
+from jaxdl.models.twins import TwinNetwork
 from jaxdl.models.vgg import VGG
 
 MODELS = {
@@ -79,5 +82,7 @@ __all__ = [
     "InceptionV3",
     "InputSpec",
     "Network",
+    "Projector",
     "ResNet",
+    "TwinNetwork",
 ]

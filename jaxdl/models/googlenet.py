@@ -53,8 +53,8 @@ class GoogLeNet(Network, kw_only=True):
     (1/32, 1024).
 
     Attributes:
-      auxiliary: two more heads, `aux1` and `aux2`; see `sow_auxiliary` (their losses
-        have weight 0.3 in the paper).
+      auxiliary: two more heads, `aux1` and `aux2`, where there are classes; see
+        `sow_auxiliary` (their losses have weight 0.3 in the paper).
       auxiliary_dropout_rate: of those heads, in [0, 1).
 
     Source:
@@ -104,7 +104,7 @@ class GoogLeNet(Network, kw_only=True):
             for name, channels in blocks.items():
                 block = Inception(_list_branches(*channels), style, name=name)
                 x = block(x, train=train)
-                if self.auxiliary and name in _AUXILIARY:
+                if self.auxiliary and self.num_classes and name in _AUXILIARY:
                     self._apply_auxiliary(_AUXILIARY[name], x, train=train)
             maps[stage] = x
         maps["features"] = global_average_pool(x)

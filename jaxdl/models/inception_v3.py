@@ -129,7 +129,7 @@ class InceptionV3(Network, kw_only=True):
     35, 17 and 8.
 
     Attributes:
-      auxiliary: one more head, `aux`; see `sow_auxiliary`.
+      auxiliary: one more head, `aux`, where there are classes; see `sow_auxiliary`.
 
     Source:
       Szegedy et al. 2016, table 1, arXiv:1512.00567, as in torchvision: the auxiliary
@@ -181,7 +181,7 @@ class InceptionV3(Network, kw_only=True):
             for name, branches in blocks.items():
                 x = Inception(branches, style, name=name)(x, train=train)
             maps[stage] = x
-        if self.auxiliary:
+        if self.auxiliary and self.num_classes:
             if train and not self.is_initializing():
                 when = " in training with an auxiliary head (auxiliary=False has none)"
                 self.check_side(images, 299, when=when)

@@ -75,13 +75,14 @@ class Family:
 
 
 class Network(nn.Module, kw_only=True):
-    """A network that scores images; each family is a subclass.
+    """A network that scores or describes images; each family is a subclass.
 
     A subclass says what it is in `describe_family` and computes its maps in `encode`.
     None for an option means the family's own choice.
 
     Attributes:
-      num_classes: logits per image.
+      num_classes: logits per image; 0 for a network without a head, which gives its
+        features, and without auxiliary heads where the family has any.
       norm: a key of `NORMS`, or "none" for no normalisation (convolutions then have a
         bias).
       norm_epsilon: added to the variance by the norm.
@@ -118,9 +119,9 @@ class Network(nn.Module, kw_only=True):
         """Checks the options before anything is built on them."""
         super().__post_init__()
         name = type(self).__name__
-        if self.num_classes < 1:
+        if self.num_classes < 0:
             raise ValueError(
-                f"{name}: num_classes must be at least 1, got {self.num_classes}"
+                f"{name}: num_classes must be at least 0, got {self.num_classes}"
             )
         rate = self.dropout_rate
         if rate is not None and not 0 <= rate < 1:
@@ -149,8 +150,8 @@ class Network(nn.Module, kw_only=True):
 
     def __call__(
         self, images: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, "batch classes"]:
-        """Scores images.
+    ) -> Float[Array, "batch outputs"]:
+        """Scores images, or with no classes describes them.
 
         Args:
           images: normalised images, channels last, of any number of channels.
@@ -158,12 +159,13 @@ class Network(nn.Module, kw_only=True):
             drop values.
 
         Returns:
-          Float32 logits.
+          Float32 logits; with no classes the "features" of `extract`.
 
         Raises:
           ValueError: the images are smaller than the network can take.
         """
-        return self.extract(images, train=train)["logits"]
+        maps = self.extract(images, train=train)
+        return maps["logits" if self.num_classes else "features"]
 
     @nn.compact
     def extract(
@@ -180,7 +182,8 @@ class Network(nn.Module, kw_only=True):
         Returns:
           Maps of (batch, height, width, channels) in `dtype`, in the order in which
           they are computed and named as the family's class says; then the vectors
-          "features", before the last dropout, and "logits", both float32.
+          "features", before the last dropout, and, where there are classes,
+          "logits", both float32.
 
         Raises:
           ValueError: the images are smaller than the network can take.
@@ -189,7 +192,9 @@ class Network(nn.Module, kw_only=True):
         # Not a plain dictionary: JAX sorts the keys of those.
         maps = OrderedDict(self.encode(images, train=train))
         x = maps["features"] = maps["features"].astype(jnp.float32)
-        maps["logits"] = self.apply_dense(x, self.num_classes, name="head", train=train)
+        if self.num_classes:
+            logits = self.apply_dense(x, self.num_classes, name="head", train=train)
+            maps["logits"] = logits
         return maps
 
     @nn.nowrap

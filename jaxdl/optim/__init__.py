@@ -3,14 +3,9 @@
 Optimisers are optax transformations; schedules are functions of the step.
 """
 
-from jaxdl.optim.optimizers import (
-    OPTIMIZERS,
-    adamw,
-    lamb,
-    lars,
-    make_optimizer,
-    sgd,
-)
+from jaxdl.optim.adam import adamw, lamb
+from jaxdl.optim.momentum import lars, sgd
+from jaxdl.optim.optimizers import OPTIMIZERS, make_optimizer
 from jaxdl.optim.schedules import (
     SCHEDULES,
     Schedule,

@@ -13,6 +13,9 @@ from jaxdl.typing import Array, Float
 Schedule = Callable[[ArrayLike], Array]
 """The learning rate at a step, counted from 0; beyond the last step it stays."""
 
+Rate = float | Schedule
+"""A learning rate, or a function from the step to it."""
+
 
 def constant_schedule(learning_rate: float, *, warmup_steps: int = 0) -> Schedule:
     """Makes a learning rate that stays the same.

@@ -80,7 +80,8 @@ def from_torch_state(
     Inception-v3, EfficientNet-B0) and of Y. Idelbayev's CIFAR ResNets, and tells them
     apart by the names. Kernels are transposed, the first dense layer after a flattened
     image is reordered, `num_batches_tracked` is dropped, and so are the auxiliary
-    heads of a GoogLeNet that has none. The arguments are not changed.
+    heads of a GoogLeNet that has none and the head of a network without classes. The
+    arguments are not changed.
 
     Args:
       state_dict: tensors by name: NumPy, JAX or PyTorch, of any float dtype. The
@@ -89,7 +90,7 @@ def from_torch_state(
       model_name: a key of `MODELS`.
       strict: refuse a file that does not fit to the last tensor. If false, what does
         not fit stays as in `initial` or as drawn with `key`.
-      num_classes: of the network; as many as the file's by default.
+      num_classes: of the network; as many as the file's by default, 0 for no head.
       initial: variables, or for a strict loading their shapes (`jax.eval_shape`), of
         the network to fill. By default those of `MODELS[model_name]`; needed for a
         network with options that change its variables.
@@ -135,7 +136,8 @@ def from_torch_state(
         )
     tensors = _unwrap(state_dict)
     if initial is None:
-        num_classes = num_classes or _count_classes(tensors, layouts)
+        if num_classes is None:
+            num_classes = _count_classes(tensors, layouts)
         shapes = _model_shapes(model_name, num_classes)
     else:
         shapes = jax.tree.map(_shape, initial)
@@ -278,12 +280,15 @@ def _fill(
         # JAX may share the memory of a NumPy array: it must not be the caller's.
         is_callers = np.may_share_memory(turned, array)
         filled[path] = jnp.array(turned, leaf.dtype, copy=bool(is_callers))
+    ignored = layout.ignored
+    if "params/head/kernel" not in named_leaves(shapes):
+        ignored += (f"{layout.name_modules(['head'])['head']}.",)
     report = LoadReport(
         missing=tuple(missing),
         unexpected=tuple(
             name
             for name in tensors
-            if name not in known and not name.startswith(layout.ignored)
+            if name not in known and not name.startswith(ignored)
         ),
         misshaped=tuple(misshaped),
         kept=tuple(path for path in named_leaves(shapes) if path not in filled),

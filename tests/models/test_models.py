@@ -172,6 +172,50 @@ def test_plain_model_has_the_parameters_of_the_residual_one(name):
     assert init_shapes(name) == init_shapes(residual)
 
 
+@pytest.mark.parametrize("name", [*ONE_OF_EACH, "mlp"])
+def test_model_without_classes_is_the_same_without_heads(name):
+    with_head = init_shapes(name)
+    heads = {"head", "aux", "aux1", "aux2"}
+    headless = {
+        collection: {part: x for part, x in tree.items() if part not in heads}
+        for collection, tree in with_head.items()
+    }
+    model = MODELS[name](num_classes=0, dtype=jnp.bfloat16)
+    spec = INPUTS[name]
+    images = images_of(spec.image_size, channels=spec.channels)
+    train = functools.partial(model.apply, train=True, mutable=["batch_stats"])
+    rngs = {"dropout": jax.random.key(0)}
+    features, updates = jax.eval_shape(train, headless, images, rngs=rngs)
+    assert updates.get("batch_stats") == headless.get("batch_stats")
+    kernel = with_head["params"]["head"]["kernel"]
+    assert features.shape == (2, kernel.shape[0]) and features.dtype == jnp.float32
+    extract = functools.partial(model.apply, train=False, method="extract")
+    maps = jax.eval_shape(extract, headless, images)
+    assert list(maps)[-1] == "features" and maps["features"] == features
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "googlenet_aux", "vgg11", "resnet18"])
+def test_model_without_classes_has_no_parameters_of_heads(name):
+    model = MODELS[name](num_classes=0)
+    init = functools.partial(model.init, train=False)
+    images = images_of(INPUTS[name].image_size)
+    params = jax.eval_shape(init, jax.random.key(0), images)["params"]
+    heads = {"head", "aux", "aux1", "aux2"}
+    assert set(params) == set(init_shapes(name)["params"]) - heads
+
+
+def test_model_without_classes_gives_its_features(draw_variables):
+    model = MODELS["resnet8_cifar"](num_classes=3)
+    images = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+    variables = draw_variables(model, images)
+    maps = model.apply(variables, images, train=False, method="extract")
+    head = variables["params"].pop("head")
+    found = MODELS["resnet8_cifar"](num_classes=0).apply(variables, images, train=False)
+    np.testing.assert_array_equal(found, maps["features"])
+    logits = np.float64(found) @ np.float64(head["kernel"]) + np.float64(head["bias"])
+    np.testing.assert_allclose(maps["logits"], logits, rtol=1e-5)
+
+
 def test_inputs_are_those_of_the_published_weights():
     assert INPUTS.keys() == MODELS.keys()
     assert INPUTS["resnet50"].mean == (0.485, 0.456, 0.406)

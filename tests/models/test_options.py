@@ -64,7 +64,7 @@ def test_model_drops_values_in_training_alone(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ({"num_classes": -1}, "num_classes must be at least 0, got -1"),
         ({"norm": "bach"}, "unknown norm 'bach': .*none; did you mean 'batch'"),
         ({"activation": "rellu"}, "unknown activation 'rellu'.*'relu'"),
         ({"initialization": "he"}, "unknown initialization 'he'.*torchvision"),

@@ -192,6 +192,82 @@ def test_lars_reads_its_trust_coefficient():
     np.testing.assert_allclose(updated["kernel"], expected["kernel"], rtol=1e-5)
 
 
+def run_published_lars(params, grads, rates, bias_rates, *, decay, trust, is_clipped):
+    """Momentum without the rate in it, and two rates, as the authors' code has it."""
+    params, sums = dict(params), dict.fromkeys(params, 0.0)
+    for g, rate, bias_rate in zip(grads, rates, bias_rates, strict=True):
+        for name, x in params.items():
+            direction, own_rate = g[name], bias_rate
+            if x.ndim != 1:
+                direction, own_rate = direction + decay * x, rate
+                length, size = np.sqrt((direction**2).sum()), np.sqrt((x**2).sum())
+                if length > 0 and size > 0:
+                    local = trust * size / length
+                    if is_clipped:
+                        local = min(local / rate, 1.0) if rate else 1.0
+                    direction = direction * local
+            sums[name] = 0.9 * sums[name] + direction
+            params[name] = x - own_rate * sums[name]
+    return params
+
+
+@pytest.mark.parametrize("is_clipped", [False, True])
+def test_lars_takes_the_steps_of_the_published_pre_training(is_clipped):
+    generator = np.random.default_rng(1)
+    shapes = {"conv": (3, 3, 2, 4), "dense": (4, 3), "bias": (3,), "scale": (4,)}
+    shapes |= {"zeros": (2, 3), "still": (3, 2)}
+    draw = lambda: {name: generator.normal(size=s) for name, s in shapes.items()}
+    params, grads = draw(), [draw() for _ in range(7)]
+    params["zeros"] *= 0
+    for g in grads:
+        g["still"] *= 0
+        g["dense"] *= 50  # an array that stays below the clipping, and one above it
+    schedule = cosine_schedule(0.6, num_steps=10, warmup_steps=2)
+    bias_schedule = lambda step: schedule(step) * 0.024
+    decay, trust = (0.0, 0.5) if is_clipped else (1e-2, 0.02)
+    optimizer = make_optimizer(
+        "lars",
+        schedule,
+        nesterov=False,
+        weight_decay=decay,
+        trust_coefficient=trust,
+        rate_after_momentum=True,
+        bias_learning_rate=bias_schedule,
+        clip_trust_ratio=is_clipped,
+    )
+    steps = np.arange(7)
+    rates = 0.3 * (1 + np.cos(np.pi * np.maximum(steps - 2, 0) / 8))
+    rates = rates * np.minimum(steps / 2, 1)
+    updated = run_jaxdl(optimizer, params, grads)
+    options = {"decay": decay, "trust": trust, "is_clipped": is_clipped}
+    expected = run_published_lars(params, grads, rates, 0.024 * rates, **options)
+    for leaf in expected:
+        np.testing.assert_allclose(updated[leaf], expected[leaf], rtol=2e-5, atol=1e-6)
+
+
+def test_lars_takes_numbers_for_both_rates_before_the_momentum():
+    params, grads = make_problem()
+    options = {"momentum": 0.8, "nesterov": True}
+    optimizer = lars(0.1, bias_learning_rate=0.02, **options)
+    updated = run_jaxdl(optimizer, params, grads)
+    for leaf, rate in (("kernel", 0.1), ("bias", 0.02)):
+        rule = lars_rule(rate=lambda step, rate=rate: rate, decay=0.0, **options)
+        expected = run_numpy(rule, params, grads)[leaf]
+        np.testing.assert_allclose(updated[leaf], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_lars_with_all_its_options_keeps_bfloat16_and_can_be_donated():
+    params = {"kernel": jnp.ones((2, 2), jnp.bfloat16), "bias": jnp.ones(2)}
+    optimizer = lars(0.1, bias_learning_rate=0.2, clip_trust_ratio=True)
+    step = jax.jit(
+        lambda state: optimizer.update(params, state, params), donate_argnums=0
+    )
+    updates, state = step(step(optimizer.init(params))[1])
+    dtypes = jax.tree.map(lambda x: x.dtype, (updates, params))
+    assert dtypes[0] == dtypes[1]
+    assert jax.tree.structure(state) == jax.tree.structure(optimizer.init(params))
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -202,6 +278,16 @@ def test_lars_reads_its_trust_coefficient():
         ("adamw", {"b2": 1.0}, r"b2.*\[0, 1\).*1.0"),
         ("lamb", {"eps": 0.0}, "eps.*above 0.*0.0"),
         ("sgd", {"clip_norm": 0.0}, "clip_norm.*above 0.*0.0"),
+        ("lars", {"trust_coefficient": 0.0}, "trust_coefficient.*above 0.*0.0"),
+        ("lars", {"bias_learning_rate": -1.0}, "bias_learning_rate.*at least 0.*-1.0"),
+        ("sgd", {"trust_coefficient": 0.02}, "'sgd' does not read trust_coeff.*0.02"),
+        ("adamw", {"rate_after_momentum": True}, "'adamw' does not read rate_after_m"),
+        (
+            "lamb",
+            {"bias_learning_rate": 0.1},
+            "'lamb' does not read bias_learning_rate",
+        ),
+        ("sgd", {"clip_trust_ratio": True}, "'sgd' does not read clip_trust_ratio"),
     ],
 )
 def test_make_optimizer_names_the_bad_argument(name, options, message):

@@ -184,6 +184,16 @@ def test_from_torch_state_fills_a_network_with_options():
     assert_equal_bits(from_torch_state(state, NAME, initial=shapes), variables)
 
 
+def test_from_torch_state_leaves_the_head_of_a_file_out(state, variables):
+    loaded = from_torch_state(state, NAME, num_classes=0)
+    expected = {**variables, "params": dict(variables["params"])}
+    del expected["params"]["head"]
+    assert_equal_bits(loaded, expected)
+    again, report = from_torch_state(state, NAME, strict=False, initial=loaded)
+    assert report.unexpected == report.kept == ()
+    assert_equal_bits(again, expected)
+
+
 def test_googlenet_leaves_out_the_auxiliary_heads_of_its_file():
     state = draw_state("googlenet")
     assert "aux1" not in from_torch_state(state, "googlenet")["params"]
