@@ -54,6 +54,15 @@ SMALL = {
 }
 """What makes an experiment short, by field; those that it has are set in tests."""
 
+SMALL_BY_NAME = {
+    "pretrain_barlow_twins": {
+        "schedule.warmup": "0 steps",
+        "projector.widths": "[16]",
+        "monitor.bank_images": "100",
+    },
+}
+"""What else one of them needs."""
+
 
 def load_script(name):
     """The module of an experiment script."""
@@ -66,7 +75,9 @@ def load_script(name):
 def list_small(name):
     """The overrides that make an experiment short."""
     fields = {field.key for field in describe_fields(load_script(name).Config)}
-    return [f"{key}={value}" for key, value in SMALL.items() if key in fields]
+    small = {key: value for key, value in SMALL.items() if key in fields}
+    small |= SMALL_BY_NAME.get(name, {})
+    return [f"{key}={value}" for key, value in small.items()]
 
 
 def run_main(name, *argv):

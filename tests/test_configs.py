@@ -10,7 +10,7 @@ import pytest
 
 from jaxdl.config import dump_config, load_config
 from jaxdl.optim import SCHEDULES
-from jaxdl.recipes import configs
+from jaxdl.recipes import configs, probes_config
 from jaxdl.recipes.build import (
     build_augment,
     build_optimizer,
@@ -140,12 +140,20 @@ def test_every_experiment_has_a_quick_config():
     assert experiments and sorted(experiments) == sorted(EXPERIMENTS)
 
 
+def find_first_owner(section, name):
+    """The section that has a field first; others may give it another default."""
+    bases = [b for b in section.__mro__ if dataclasses.is_dataclass(b)]
+    owners = [b for b in bases if name in {f.name for f in dataclasses.fields(b)}]
+    return owners[-1].__name__
+
+
 def list_fields():
     """(owners by which code may name it, section, field) of each field declared."""
     schemas = {load_script(name).Config for name in EXPERIMENTS}
     schemas |= {
         value
-        for value in vars(configs).values()
+        for module in (configs, probes_config)
+        for value in vars(module).values()
         if dataclasses.is_dataclass(value) and value.__name__.endswith("Config")
     }
     found = set()
@@ -154,7 +162,7 @@ def list_fields():
             found.add(("config", schema.__name__, field.name))
             if dataclasses.is_dataclass(field.type):
                 found |= {
-                    (field.name, field.type.__name__, inner.name)
+                    (field.name, find_first_owner(field.type, inner.name), inner.name)
                     for inner in dataclasses.fields(field.type)
                 }
     return sorted(found)
@@ -171,15 +179,20 @@ def find_reads():
             if not is_function or function.name.lstrip("_").startswith("find_"):
                 continue
             types = {
-                argument.arg: argument.annotation.id
+                argument.arg: [
+                    node.id
+                    for node in ast.walk(argument.annotation)
+                    if isinstance(node, ast.Name)
+                ]
                 for argument in [*function.args.args, *function.args.kwonlyargs]
-                if isinstance(argument.annotation, ast.Name)
+                if argument.annotation is not None
             }
             for node in ast.walk(function):
                 if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                     owner = node.value
                     name = getattr(owner, "id", getattr(owner, "attr", None))
-                    reads |= {(name, node.attr), (types.get(name), node.attr)}
+                    owners = [name, *types.get(name, ())]
+                    reads |= {(owner, node.attr) for owner in owners}
     return reads
 
 

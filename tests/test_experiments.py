@@ -22,7 +22,8 @@ from tests.scripts import (
 )
 
 CLASSIFIERS = [n for n in EXPERIMENTS if load_script(n).Config is ClassifierConfig]
-STUDIES = sorted(set(EXPERIMENTS) - set(CLASSIFIERS))
+PRETRAININGS = ["pretrain_barlow_twins"]
+STUDIES = sorted(set(EXPERIMENTS) - {*CLASSIFIERS, *PRETRAININGS})
 OUTPUTS = (
     "curves.png",
     "confusion.png",
@@ -186,6 +187,32 @@ def test_evaluate_runs_on_simulated_devices(trained, cache):
         assert process.returncode == 0, process.stderr
         results.append(accuracies(process.stdout)["accuracy"])
     assert results[0] == results[1]
+
+
+PROBES = {
+    "linear_probe": ("descent.duration=2 epochs", "untrained=false"),
+    "knn_probe": ("map.method=pca", "votes.num_neighbors=[5]", "untrained=false"),
+    "semi_supervised": (
+        "num_seeds=1",
+        "fractions=[0.02]",
+        "tuning.duration=1 epochs",
+        "scratch.duration=1 epochs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_probes_take_a_pretraining(run_experiment, tmp_path, name):
+    pretraining = run_experiment("pretrain_barlow_twins")
+    assert pretraining.process.returncode == 0, pretraining.process.stderr
+    source = pretraining.folder
+    words = ("mesh.data=1", f"run.folder={tmp_path}", "run.name=probe")
+    assert run_main(name, source, *PROBES[name], *words) == (0, "")
+    folder = tmp_path / name / "probe"
+    summary = json.loads((folder / "summary.json").read_text())
+    last = json.loads((source / "summary.json").read_text())["num_steps"]
+    assert summary["encoder"]["step"] == last
+    assert list(folder.glob("*.png")) and (folder / "table.csv").stat().st_size > 0
 
 
 def test_predict_prints_the_most_probable_classes(trained, tmp_path, capsys):

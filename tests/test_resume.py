@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
+
+from tests.checkpoints import read_arrays
 
 ROOT = Path(__file__).parents[1]
 NUM_STEPS = 40
@@ -42,10 +42,10 @@ def send():
         os.kill(os.getpid(), numbers.pop(0))
 
 import jax
-from jaxdl.recipes import classifier, fit
+from jaxdl.recipes import classifier, fit, training
 from jaxdl.train import CheckpointStore
 
-make_advance = classifier.make_resident_advance
+make_advance = training.make_resident_advance
 
 def make_resident_advance(*arguments, **options):
     advance = make_advance(*arguments, **options)
@@ -95,7 +95,7 @@ def summarise_and_signal(*arguments):
         send()
     return summarise(*arguments)
 
-classifier.make_resident_advance = make_resident_advance
+training.make_resident_advance = make_resident_advance
 fit.evaluate = evaluate_and_signal
 CheckpointStore._seal = seal_and_signal
 classifier._summarise = summarise_and_signal
@@ -171,28 +171,12 @@ def checkpoints(folder):
     return [p for p in (run_of(folder) / "checkpoints").iterdir() if p.name.isdigit()]
 
 
-def read_arrays(folder, *, step=NUM_STEPS):
-    """Every array of a checkpoint, read without the library."""
-    arrays = {}
-    for item in ("weights", "training"):
-        path = run_of(folder) / "checkpoints" / f"{step:08d}" / item
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-            tree = reader.metadata(path).item_metadata.tree
-            as_numpy = jax.tree.map(
-                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
-            )
-            found = reader.restore(path, restore_args=as_numpy)
-        for place, leaf in jax.tree_util.tree_leaves_with_path(found):
-            arrays[item + jax.tree_util.keystr(place)] = leaf
-    return arrays
-
-
 @pytest.fixture(scope="module")
 def whole(base, command):
     """The uninterrupted run: its folder and arrays."""
     folder = base / "whole"
     run(command(folder))
-    arrays = read_arrays(folder)
+    arrays = read_arrays(run_of(folder), NUM_STEPS)
     words = ("params", "batch_stats", "trace", "key", "totals")
     assert all(any(word in name for name in arrays) for word in words)
     return folder, arrays
@@ -200,7 +184,7 @@ def whole(base, command):
 
 def assert_same_end(whole, folder):
     whole_folder, expected = whole
-    found = read_arrays(folder)
+    found = read_arrays(run_of(folder), NUM_STEPS)
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         assert found[name].dtype == array.dtype
@@ -364,7 +348,7 @@ def test_nonfinite_exits_4_and_keeps_the_good_checkpoints(command, folder):
     assert last == step == str(saved_steps(folder)[-1])
     assert "/" in path or path == "loss"
     assert where == str(run_of(folder) / "checkpoints")
-    arrays = read_arrays(folder, step=int(last))
+    arrays = read_arrays(run_of(folder), int(last))
     assert all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f")
     assert not (run_of(folder) / "summary.json").exists()
 

@@ -26,6 +26,7 @@ from jaxdl.errors import ConfigError
 from jaxdl.models import MODELS, Network
 from jaxdl.optim import make_optimizer, make_schedule
 from jaxdl.parallel import make_mesh
+from jaxdl.recipes.barlow_twins_config import ViewsSection
 from jaxdl.recipes.sections import (
     AugmentSection,
     DataSection,
@@ -137,9 +138,16 @@ def build_dataset(section: DataSection) -> Dataset:
 
 
 def build_channel_statistics(
-    section: AugmentSection, dataset: Dataset
+    section: AugmentSection | ViewsSection, dataset: Dataset
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel: those given, or measured on train.
+
+    Args:
+      section: has them, or says that they are measured.
+      dataset: has the split `"train"`.
+
+    Returns:
+      Mean and deviation of images in [0, 1].
 
     Raises:
       ConfigError: another number of values than the images have channels.
@@ -147,10 +155,11 @@ def build_channel_statistics(
     if isinstance(section.mean, str) or isinstance(section.std, str):
         return measure_channels(dataset.splits["train"])
     channels = dataset.image_shape[-1]
+    place = "views" if isinstance(section, ViewsSection) else "augment"
     for name, values in (("mean", section.mean), ("std", section.std)):
         if len(values) != channels:
             raise ConfigError(
-                f"augment.{name} has {len(values)} values, the images of "
+                f"{place}.{name} has {len(values)} values, the images of "
                 f"{dataset.name} have {channels} channels"
             )
     return tuple(section.mean), tuple(section.std)
@@ -189,6 +198,8 @@ def build_model(section: ModelSection, *, num_classes: int) -> nn.Module:
         "activation": section.activation,
         "initialization": section.initialization,
         "dropout_rate": section.dropout_rate,
+        "small_images": section.small_images or None,
+        "zero_init_residual": section.zero_init_residual or None,
     }
     given = {name: value for name, value in options.items() if value is not None}
     try:
@@ -253,7 +264,20 @@ def build_schedule(
 def build_optimizer(
     section: OptimizerSection, schedule: Callable[[Any], Any]
 ) -> optax.GradientTransformation:
-    """The optimiser a config names, following a schedule."""
+    """The optimiser a config names, following a schedule.
+
+    Args:
+      section: its options.
+      schedule: the learning rate by step; that of biases, where they have their own,
+        is in proportion to it.
+
+    Returns:
+      See `jaxdl.optim.make_optimizer`.
+    """
+    bias_schedule = None
+    if section.bias_learning_rate is not None:
+        share = section.bias_learning_rate / section.learning_rate
+        bias_schedule = lambda step: schedule(step) * share
     return make_optimizer(
         section.name,
         schedule,
@@ -263,5 +287,9 @@ def build_optimizer(
         b1=section.b1,
         b2=section.b2,
         eps=section.eps,
+        trust_coefficient=section.trust_coefficient,
+        rate_after_momentum=section.rate_after_momentum,
+        bias_learning_rate=bias_schedule,
+        clip_trust_ratio=section.clip_trust_ratio,
         clip_norm=section.clip_norm,
     )

@@ -59,6 +59,9 @@ class Task:
       compute: statistics on the host -> numbers by name.
       best_metric: the number by which the best checkpoint is chosen.
       activations_fn: see `jaxdl.train.find_nonfinite`.
+      watch: `watch(step, params, model_state, outputs) -> numbers`, asked at each
+        evaluation with the outputs for the validation split; for what is no sum over
+        examples.
     """
 
     loss_fn: LossFunction
@@ -67,6 +70,7 @@ class Task:
     compute: Callable[[Any], dict[str, Any]]
     best_metric: str = "accuracy"
     activations_fn: Callable[..., Mapping[str, Any]] | None = None
+    watch: Callable[..., Numbers] | None = None
 
 
 @dataclass(frozen=True)
@@ -267,6 +271,17 @@ class Fit:
         rows = [r for r in read_rows(self.folder.timing) if r["step"] <= step]
         return rows[-1]["seconds"] if rows else None
 
+    def results_at(self, step: int, test: Numbers) -> dict[str, Any]:
+        """What was measured after a step, with these numbers of the test split."""
+        rows = [row for row in read_rows(self.folder.metrics) if row["step"] == step]
+        logged = {
+            name: scalars(found[-1])
+            for name in ("train", "validation")
+            if (found := [row for row in rows if row["split"] == name])
+        }
+        seconds = self.seconds_at(step)
+        return {"step": step, "seconds": seconds, **logged, "test": dict(test)}
+
     def load_weights(self, step: int) -> tuple[Any, Any]:
         """Parameters to score (the average, if one is kept) and model state."""
         weights = abstract_tree(state_items(self.state)["weights"])
@@ -324,15 +339,29 @@ class Fit:
         step = int(state.step)
         params, model_state = weights_to_score(state_items(state)["weights"])
         start = time.perf_counter()
-        scored = self.score("validation", params=params, model_state=model_state)
+        numbers = self._score_validation(step, params, model_state)
         self.display.leave_out(time.perf_counter() - start)
-        if scored is None:
+        if numbers is None:
             return False
-        numbers, _ = scored
         self._validation = (step, numbers)
         log_row(self.loggers, self._row(step, "validation", numbers))
         self.display.show(step, "validation", scalars(numbers))
         return True
+
+    def _score_validation(
+        self, step: int, params: Any, model_state: Any
+    ) -> Numbers | None:
+        weights = {"params": params, "model_state": model_state}
+        watch = self.task.watch
+        if watch is None:
+            scored = self.score("validation", **weights)
+            return None if scored is None else scored[0]
+        count = len(self.dataset.splits["validation"])
+        outputs, on_outputs = collect_outputs(count)
+        scored = self.score("validation", **weights, on_outputs=on_outputs)
+        if scored is None:
+            return None
+        return {**scored[0], **watch(step, params, model_state, outputs)}
 
     def _on_checkpoint(self, state: TrainState) -> None:
         step = int(state.step)

@@ -48,17 +48,33 @@ class ModelSection:
         lt=1,
         description="Dropout before dense layers; null: the network's own.",
     )
+    small_images: bool = Field(
+        default=False,
+        description="A ResNet of 18 layers or more begins with 3x3, and pools nothing.",
+    )
+    zero_init_residual: bool = Field(
+        default=False,
+        description="Such a ResNet starts each block as the identity.",
+    )
     dtype: Literal["float32", "bfloat16"] = Field(
         default="float32",
         description="Type to compute in; parameters and losses are float32 always.",
     )
 
     def find_conflicts(self) -> list[Conflict]:
-        """Checks that the norm has groups if it is given a number of them."""
-        if self.norm_groups is None or self.norm in ("batch", "group"):
-            return []
-        message = f"model.norm is {show(self.norm)}; wanted batch or group"
-        return [Conflict(("norm_groups", "norm"), message)]
+        """Checks what only some norms and networks have."""
+        conflicts = []
+        if self.norm_groups is not None and self.norm not in ("batch", "group"):
+            message = f"model.norm is {show(self.norm)}; wanted batch or group"
+            conflicts.append(Conflict(("norm_groups", "norm"), message))
+        is_resnet = self.name.startswith("resnet") and not self.name.endswith("_cifar")
+        for option in ("small_images", "zero_init_residual"):
+            if getattr(self, option) and not is_resnet:
+                message = (
+                    f"{self.name} has no such form; wanted resnet18, resnet50, ..."
+                )
+                conflicts.append(Conflict((option, "name"), message))
+        return conflicts
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -189,6 +205,24 @@ class OptimizerSection:
     eps: float = Field(
         default=1e-8, gt=0, description="Keeps the quotient of adamw and lamb finite."
     )
+    trust_coefficient: float = Field(
+        default=0.001,
+        gt=0,
+        description="Length of lars's scaled gradient over that of the array.",
+    )
+    rate_after_momentum: bool = Field(
+        default=False,
+        description="The learning rate of lars multiplies the momentum, as in sgd.",
+    )
+    bias_learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="Peak rate of lars for biases and scales; null: the same as all.",
+    )
+    clip_trust_ratio: bool = Field(
+        default=False,
+        description="No step of lars is longer than one of plain descent.",
+    )
     clip_norm: float | None = Field(
         default=None,
         gt=0,
@@ -205,6 +239,19 @@ class OptimizerSection:
         lt=1,
         description="Decay of averaged weights for evaluation; null: none are kept.",
     )
+
+    def find_conflicts(self) -> list[Conflict]:
+        """Checks that what lars alone reads is not set for another optimizer."""
+        if self.name == "lars":
+            return []
+        is_set = {
+            "trust_coefficient": self.trust_coefficient != 0.001,
+            "rate_after_momentum": self.rate_after_momentum,
+            "bias_learning_rate": self.bias_learning_rate is not None,
+            "clip_trust_ratio": self.clip_trust_ratio,
+        }
+        message = f"{self.name} doesn't read it; wanted lars"
+        return [Conflict((o, "name"), message) for o, given in is_set.items() if given]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -287,16 +334,39 @@ class AugmentSection:
 
     def find_conflicts(self) -> list[Conflict]:
         """Checks that the mean and the deviation go together."""
-        keys = ("std", "mean")
-        if (self.mean == "measured") != (self.std == "measured"):
-            message = "give both augment.mean and augment.std, or measure both"
-            return [Conflict(keys, message)]
-        if len(self.mean) != len(self.std):
-            message = f"has {len(self.std)} channels, augment.mean {len(self.mean)}"
-            return [Conflict(keys, message)]
-        if len(self.mean) == 0:
-            return [Conflict(keys, "wanted one number per channel, got none")]
-        return []
+        return find_statistics_conflicts(self.mean, self.std, section="augment")
+
+
+def find_statistics_conflicts(
+    mean: Literal["measured"] | tuple[float, ...],
+    std: Literal["measured"] | tuple[float, ...],
+    *,
+    section: str,
+) -> list[Conflict]:
+    """Checks that the mean and the deviation of the channels go together.
+
+    Args:
+        mean: Of the channels.
+        std: Of the channels.
+        section: The section that they are in.
+
+    Returns:
+        The conflicts, by keys of that section.
+
+    Example:
+        >>> find_statistics_conflicts((0.5,), (0.2, 0.2), section="augment")[0].message
+        'has 2 channels, augment.mean 1'
+    """
+    keys = ("std", "mean")
+    if (mean == "measured") != (std == "measured"):
+        message = f"give both {section}.mean and {section}.std, or measure both"
+        return [Conflict(keys, message)]
+    if len(mean) != len(std):
+        message = f"has {len(std)} channels, {section}.mean {len(mean)}"
+        return [Conflict(keys, message)]
+    if len(mean) == 0:
+        return [Conflict(keys, "wanted one number per channel, got none")]
+    return []
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

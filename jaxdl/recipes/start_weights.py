@@ -12,11 +12,16 @@ from jaxdl.errors import CheckpointError
 from jaxdl.trees import named_leaves
 from jaxdl.weights import load_safetensors, load_torch, read_safetensors_header
 
+_HEADS = ("head", "aux", "aux1", "aux2")
+"""What a network without classes has none of."""
+
 
 def load_start_weights(
     path: str | os.PathLike[str], variables: dict[str, Any], *, model_name: str
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Variables with the values of a file; heads for other classes stay as drawn.
+
+    A network without a head leaves those of the file out.
 
     Args:
       path: a file exported from a run, or one in PyTorch's layout, as `resolve_path`
@@ -54,7 +59,10 @@ def _load_own(
         for path, leaf in fresh.items()
     }
     kept = tuple(path for path, is_fitting in fits.items() if not is_fitting)
-    _check_kept(file, model_name, kept, kept, trained.keys() - fresh.keys())
+    unexpected = trained.keys() - fresh.keys()
+    if "params/head/kernel" not in fresh:
+        unexpected = {p for p in unexpected if p.split("/")[1] not in _HEADS}
+    _check_kept(file, model_name, kept, kept, unexpected)
     leaves = [trained[path] if fits[path] else leaf for path, leaf in fresh.items()]
     return jax.tree.unflatten(jax.tree.structure(variables), leaves), kept
 

@@ -133,13 +133,56 @@ def load_classifier(
     card = read_card(run)
     classifier = build_classifier(config, card)
     shapes = classifier_shapes(classifier, card)
-    params = shapes.pop("params")
-    weights = {"params": params, "model_state": shapes}
-    if config.optimizer.ema_decay is not None:
+    has_average = config.optimizer.ema_decay is not None
+    params, model_state, step = restore_weights(
+        run, shapes, mesh, checkpoint=checkpoint, has_average=has_average
+    )
+    return TrainedClassifier(
+        classifier=classifier,
+        card=card,
+        config=config,
+        params=params,
+        model_state=model_state,
+        step=step,
+        origin=f"step {step}",
+    )
+
+
+def restore_weights(
+    run: RunFolder,
+    shapes: dict[str, Any],
+    mesh: Mesh,
+    *,
+    checkpoint: str | int,
+    has_average: bool,
+    best_metric: str = "accuracy",
+) -> tuple[Any, Any, int]:
+    """The weights to score of a checkpoint.
+
+    Args:
+      run: the run folder.
+      shapes: of the network's variables, by collection.
+      mesh: where to put the weights; any number of devices.
+      checkpoint: `"best"`, `"last"` or a step.
+      has_average: whether the run kept averaged parameters, which are then taken.
+      best_metric: the number by which one is best.
+
+    Returns:
+      Parameters, the other collections, and the step they were saved after.
+
+    Raises:
+      CheckpointError: there is no such checkpoint, or it is damaged.
+    """
+    model_state = dict(shapes)
+    params = model_state.pop("params")
+    weights = {"params": params, "model_state": model_state}
+    if has_average:
         weights["ema_params"] = params
     target = abstract_tree(weights, tree_shardings(weights, mesh))
     warnings: list[str] = []
-    with CheckpointStore(run.checkpoints, on_warning=warnings.append) as store:
+    with CheckpointStore(
+        run.checkpoints, best_metric=best_metric, on_warning=warnings.append
+    ) as store:
         step = checkpoint if isinstance(checkpoint, int) else None
         if checkpoint == "best":
             step = store.best_step()
@@ -155,16 +198,7 @@ def load_classifier(
         )
     if restored is None:
         raise CheckpointError(f"{store.folder}: holds no checkpoint")
-    params, model_state = weights_to_score(restored.items["weights"])
-    return TrainedClassifier(
-        classifier=classifier,
-        card=card,
-        config=config,
-        params=params,
-        model_state=model_state,
-        step=restored.step,
-        origin=f"step {restored.step}",
-    )
+    return *weights_to_score(restored.items["weights"]), restored.step
 
 
 def evaluate_run(

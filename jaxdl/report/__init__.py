@@ -10,6 +10,7 @@ from jaxdl.report.confusion import plot_confusion
 from jaxdl.report.curves import plot_curves
 from jaxdl.report.depth import plot_by_depth
 from jaxdl.report.dropout import DropoutOutputs, plot_dropout
+from jaxdl.report.feature_map import plot_feature_map
 from jaxdl.report.fields import FieldPicture, plot_fields
 from jaxdl.report.functions import FunctionCurve, plot_functions
 from jaxdl.report.gaps import plot_gaps
@@ -19,11 +20,13 @@ from jaxdl.report.image_sheet import (
     plot_image_sheet,
 )
 from jaxdl.report.mistakes import plot_mistakes
+from jaxdl.report.neighbors import plot_neighbors
 from jaxdl.report.pictures import (
     Picture,
     plot_pictures,
 )
 from jaxdl.report.pooled_axes import plot_pooled_axes
+from jaxdl.report.probes import plot_accuracy_bars, plot_accuracy_lines
 from jaxdl.report.ranks import plot_ranks
 from jaxdl.report.rate_distortion import (
     RankMark,
@@ -41,9 +44,21 @@ from jaxdl.report.ridge_path import (
     plot_copied_feature,
     plot_ridge_path,
 )
+from jaxdl.report.twins import (
+    plot_correlations,
+    plot_twin_curves,
+    plot_views,
+)
 from jaxdl.report.variants import Curve, plot_variants
 
 __all__ = [
+    "plot_accuracy_bars",
+    "plot_accuracy_lines",
+    "plot_correlations",
+    "plot_feature_map",
+    "plot_neighbors",
+    "plot_twin_curves",
+    "plot_views",
     "plot_ranks",
     "plot_rating_errors",
     "RidgePath",

@@ -5,9 +5,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from jaxdl.report.figures import QUIET, make_figure, save_figure, tidy_axes
+from jaxdl.report.figures import (
+    QUIET,
+    make_figure,
+    save_figure,
+    spell_out_ticks,
+    tidy_axes,
+)
 
 SERIES = (
     "#1f5fa8",
@@ -84,7 +90,7 @@ def plot_by_depth(
         axes.set_xlim(left=start - 0.5)
         axes.tick_params(which="both", colors=QUIET)
         if is_log:
-            _spell_out(axes)
+            spell_out_ticks(axes)
     all_axes[0].set_ylabel(ylabel, color=QUIET)
     handles = {}
     for axes in all_axes:
@@ -99,16 +105,6 @@ def plot_by_depth(
         fontsize=9,
     )
     save_figure(figure, path)
-
-
-def _spell_out(axes: Axes) -> None:
-    """Writes plain numbers, and more of them, where the axis spans few decades."""
-    low, high = axes.get_ylim()
-    if high / low > 100:
-        return
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _plot_line(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator, NullFormatter
 
 TRAIN, VALIDATION, QUIET = "#9aa5b1", "#1f5fa8", "#52606d"
 """Colours: the training split, the validation split, and what should not shout."""
@@ -28,6 +29,16 @@ def tidy_axes(axes: Axes) -> None:
     axes.tick_params(colors=QUIET)
     axes.grid(color="#e4e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def spell_out_ticks(axes: Axes) -> None:
+    """Writes plain numbers, and more of them, if a log axis spans few decades."""
+    low, high = axes.get_ylim()
+    if high / low > 100:
+        return
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def write_note(axes: Axes, text: str) -> None:

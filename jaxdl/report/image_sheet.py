@@ -38,6 +38,7 @@ def plot_image_sheet(
     *,
     title: str,
     headings: Sequence[str] = (),
+    row_names: Sequence[str] = (),
     size: float = 1.0,
 ) -> None:
     """Plots images in rows.
@@ -48,6 +49,7 @@ def plot_image_sheet(
         path: The PNG to write, in a folder that exists.
         title: Of the figure.
         headings: Above the columns.
+        row_names: On the left of the rows.
         size: Of an image, in inches.
 
     Raises:
@@ -67,7 +69,8 @@ def plot_image_sheet(
         size + 0.16 if any(cell is not None for cell in column) else 0.3
         for column in zip_longest(*rows)
     ]
-    width = max(sum(widths) + 0.3, 0.095 * max(map(len, title.split("\n"))) + 0.4)
+    width = sum(widths) + 0.3 + 0.2 * bool(row_names)
+    width = max(width, 0.095 * max(map(len, title.split("\n"))) + 0.4)
     height = sum(heights) + 0.6 + 0.25 * bool(headings)
     figure = make_figure(width, min(height, _MOST_INCHES))
     grid = figure.subplots(
@@ -87,6 +90,8 @@ def plot_image_sheet(
                 _show(axes, cell)
     for axes, heading in zip(grid[0], headings, strict=False):
         axes.set_title(heading, fontsize=8, color=QUIET, fontweight="bold")
+    for axes, name in zip(grid[:, 0], row_names, strict=False):
+        axes.set_ylabel(name, fontsize=8, color=QUIET, fontweight="bold")
     figure.suptitle(title, fontsize=11, color=QUIET, fontweight="bold")
     save_figure(figure, path)
 

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -198,3 +199,28 @@ def test_build_optimizer_clips_and_follows_the_schedule():
     grads = {"kernel": jnp.full((2, 2), 10.0)}  # norm 20
     updates, _ = optimizer.update(grads, optimizer.init(params), params)
     np.testing.assert_allclose(updates["kernel"], np.full((2, 2), -0.25), rtol=1e-6)
+
+
+def test_build_optimizer_gives_biases_their_share_of_the_schedule():
+    section = OptimizerSection(
+        name="lars",
+        learning_rate=0.2,
+        bias_learning_rate=0.05,
+        momentum=0.5,
+        nesterov=False,
+        weight_decay=0.0,
+        trust_coefficient=0.1,
+        rate_after_momentum=True,
+        clip_trust_ratio=True,
+    )
+    # By hand: half of each peak at first, then a quarter; the momentum grows to 1.5.
+    optimizer = build_optimizer(section, lambda step: 0.1 / (1.0 + jnp.float32(step)))
+    params = {"kernel": jnp.full((1, 1), 0.5), "bias": jnp.ones(1)}
+    grads = jax.tree.map(jnp.ones_like, params)
+    state = optimizer.init(params)
+    for step, factor in enumerate((0.5, 0.25 * 1.5)):
+        updates, state = optimizer.update(grads, state, params)
+        np.testing.assert_allclose(updates["bias"], -0.05 * factor, rtol=1e-6)
+        # The ratio 0.05 over the rate 0.1 is below 1, over 0.05 no more.
+        kernel = (0.1 * 0.5, 0.05 * (0.5 * 0.5 + 1.0))[step]
+        np.testing.assert_allclose(updates["kernel"], [[-kernel]], rtol=1e-6)

@@ -150,6 +150,17 @@ _BAD = [
     (["optimizer.clip_norm=0"], ["wanted float > 0 or null, got 0"]),
     (["optimizer.ema_decay=1.0"], ["wanted float > 0, < 1 or null, got 1.0"]),
     (["optimizer.eps=0"], ["optimizer.eps: wanted float > 0, got 0"]),
+    (
+        ["optimizer.trust_coefficient=0.02"],
+        ["optimizer.trust_coefficient: sgd doesn't read it; wanted lars"],
+    ),
+    (
+        ["optimizer.name=adamw", "optimizer.clip_trust_ratio=true"],
+        ["optimizer.clip_trust_ratio: adamw doesn't read it; wanted lars"],
+    ),
+    (["optimizer.rate_after_momentum=true"], ["optimizer.rate_after_momentum: sgd"]),
+    (["optimizer.bias_learning_rate=0.1"], ["optimizer.bias_learning_rate: sgd"]),
+    (["optimizer.bias_learning_rate=0"], ["wanted float > 0 or null, got 0"]),
     (["optimizer=adamw"], ["optimizer: wanted a section with the keys name,"]),
     (
         ["optimizer.accumulate=3"],

@@ -57,6 +57,20 @@ def test_load_start_weights_keeps_the_new_head_of_other_classes(file):
         np.testing.assert_array_equal(found[path], wanted[path], err_msg=path)
 
 
+def test_load_start_weights_fills_a_network_without_a_head(file):
+    found, kept = load_start_weights(
+        file, make_variables(num_classes=0), model_name=NAME
+    )
+    assert kept == ()
+    found, trained = named_leaves(found), named_leaves(make_variables(shift=0.25))
+    assert found.keys() == trained.keys() - set(HEAD)
+    for path in found:
+        np.testing.assert_array_equal(found[path], trained[path], err_msg=path)
+    with pytest.raises(CheckpointError, match="in more than its head: does not fit"):
+        wrong = make_variables(num_classes=0, channels=3)
+        load_start_weights(file, wrong, model_name=NAME)
+
+
 def test_load_start_weights_refuses_what_differs_in_more_than_the_head(file):
     words = "differs from resnet8_cifar with these options in more than its head: .*"
     with pytest.raises(CheckpointError, match=words):

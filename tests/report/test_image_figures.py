@@ -19,7 +19,7 @@ def test_plot_image_sheet_draws_rows_with_captions_and_frames(figures, path, che
         [SheetImage(image, "one", "#ff0000"), None, SheetImage(image, "two\nlines")],
         [SheetImage(image)],
     ]
-    plot_image_sheet(rows, path, title="sheet", headings=["left"])
+    plot_image_sheet(rows, path, title="sheet", headings=["left"], row_names=["a"])
     check_png(path)
     axes = figures[0].axes
     assert [len(each.images) for each in axes] == [1, 0, 1, 1, 0, 0]
@@ -28,6 +28,7 @@ def test_plot_image_sheet_draws_rows_with_captions_and_frames(figures, path, che
     assert axes[0].spines["left"].get_visible()
     assert not axes[2].spines["left"].get_visible()
     assert axes[0].get_title() == "left"
+    assert [axes[0].get_ylabel(), axes[3].get_ylabel()] == ["a", ""]
     np.testing.assert_allclose(axes[0].images[0].get_array(), image / 255)
 
 

@@ -1,0 +1,285 @@
+"""What every training run has in common: its plan, its state, its start and end."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from jaxdl.data import ArraySplit, Dataset
+from jaxdl.parallel import tree_shardings
+from jaxdl.recipes.build import build_schedule, build_steps
+from jaxdl.recipes.fit import Fit, Plan, Task
+from jaxdl.recipes.sections import (
+    DataSection,
+    OptimizerSection,
+    RunSection,
+    ScheduleSection,
+)
+from jaxdl.recipes.trained import DatasetCard
+from jaxdl.train import (
+    Advance,
+    Intervals,
+    RunFolder,
+    StopRequest,
+    TrainState,
+    init_train_state,
+    make_resident_advance,
+    make_streamed_advance,
+    make_train_step,
+)
+from jaxdl.typing import PRNGKey
+
+_SCAN_STEPS = 32
+"""Steps per dispatch on accelerators: hides the dispatch, still stops soon."""
+
+
+@runtime_checkable
+class TrainingConfig(Protocol):
+    """The sections that a config of any training run has."""
+
+    @property
+    def data(self) -> DataSection:
+        """What is trained on."""
+        ...
+
+    @property
+    def optimizer(self) -> OptimizerSection:
+        """How it is trained."""
+        ...
+
+    @property
+    def schedule(self) -> ScheduleSection:
+        """How long."""
+        ...
+
+    @property
+    def run(self) -> RunSection:
+        """What is written, and how often."""
+        ...
+
+
+def build_plan(config: TrainingConfig, num_examples: int) -> Plan:
+    """How long a run takes and how often it does what.
+
+    Args:
+      config: the resolved config.
+      num_examples: of the train split.
+
+    Returns:
+      All lengths in steps.
+
+    Raises:
+      ConfigError: see `build_schedule`.
+    """
+    sizes = {"num_examples": num_examples, "batch_size": config.data.batch_size}
+    schedule, num_steps = build_schedule(config.schedule, config.optimizer, **sizes)
+    scan_steps = config.run.scan_steps
+    if not scan_steps:
+        scan_steps = 1 if jax.default_backend() == "cpu" else _SCAN_STEPS
+    return Plan(
+        num_steps=num_steps,
+        intervals=Intervals(
+            log=build_steps(config.run.log_every, **sizes),
+            evaluate=build_steps(config.run.evaluate_every, **sizes),
+            checkpoint=build_steps(config.run.checkpoint_every, **sizes),
+        ),
+        batch_size=config.data.batch_size,
+        eval_batch_size=config.data.eval_batch_size,
+        accumulate=config.optimizer.accumulate,
+        max_steps=scan_steps,
+        num_workers=max(1, config.data.num_workers),
+        schedule=schedule,
+        seed=config.run.seed,
+    )
+
+
+def build_training(
+    config: TrainingConfig,
+    plan: Plan,
+    task: Task,
+    variables: dict[str, Any],
+    optimizer: optax.GradientTransformation,
+    dataset: Dataset,
+    mesh: Mesh,
+    *,
+    key: PRNGKey,
+) -> tuple[TrainState, Advance]:
+    """The state before the first step, on the mesh, and what moves it forward.
+
+    Args:
+      config: the resolved config.
+      plan: from `build_plan`.
+      task: what is trained.
+      variables: the initial variables.
+      optimizer: follows the plan's schedule.
+      dataset: has the split `"train"`.
+      mesh: the devices.
+      key: the source of the training's randomness.
+
+    Returns:
+      See `jaxdl.train.TrainState` and `jaxdl.train.Advance`.
+    """
+    train_split = dataset.splits["train"]
+    batch = {
+        "images": jax.ShapeDtypeStruct(
+            (plan.batch_size, *dataset.image_shape), np.uint8
+        ),
+        "labels": jax.ShapeDtypeStruct((plan.batch_size,), np.int32),
+    }
+    state = init_train_state(
+        variables,
+        task.loss_fn,
+        optimizer,
+        batch,
+        ema=config.optimizer.ema_decay is not None,
+        key=key,
+    )
+    shardings = tree_shardings(state, mesh)
+    state = jax.device_put(state, shardings)
+    step = make_train_step(
+        task.loss_fn,
+        optimizer,
+        accumulate=plan.accumulate,
+        ema_decay=config.optimizer.ema_decay,
+        state_shardings=shardings,
+    )
+    if isinstance(train_split, ArraySplit):
+        advance = make_resident_advance(
+            step,
+            train_split,
+            mesh=mesh,
+            batch_size=plan.batch_size,
+            max_steps=plan.max_steps,
+            state_shardings=shardings,
+            seed=plan.seed,
+        )
+    else:
+        advance = make_streamed_advance(
+            step,
+            train_split,
+            mesh=mesh,
+            batch_size=plan.batch_size,
+            last_step=plan.num_steps,
+            num_workers=plan.num_workers,
+            prefetch=config.data.prefetch,
+            seed=plan.seed,
+        )
+    return state, advance
+
+
+def run_training(
+    config: TrainingConfig,
+    run: RunFolder,
+    stop: StopRequest,
+    task: Task,
+    plan: Plan,
+    dataset: Dataset,
+    mesh: Mesh,
+    training: tuple[TrainState, Advance],
+    *,
+    logged_config: Mapping[str, Any],
+    notes: Sequence[str],
+    summarise: Callable[[Fit, TrainState], bool],
+    resume_name: str | None = None,
+) -> int:
+    """Trains to the end or until a stop is asked for, and says how it went.
+
+    Args:
+      config: the resolved config.
+      run: its folder, locked.
+      stop: asked after every step.
+      task: what is trained.
+      plan: from `build_plan`.
+      dataset: as for `Fit`.
+      mesh: the devices.
+      training: from `build_training`.
+      logged_config: what loggers write of the config.
+      notes: lines to say before the first step.
+      summarise: writes the results of a finished run; False when a stop was asked
+        for before it was done.
+      resume_name: the `run.name` by which a stopped run is resumed, if it is not the
+        name of its folder.
+
+    Returns:
+      The exit status: 0, or 128 + signal after a requested stop.
+    """
+    state, advance = training
+    with Fit(
+        run, task, plan, dataset, mesh, state, keep_last=config.run.keep_last, stop=stop
+    ) as fit:
+        fit.add_loggers(
+            tensorboard=config.run.tensorboard,
+            wandb=config.run.wandb,
+            config=logged_config,
+        )
+        for note in [*notes, *_list_circumstances(fit)]:
+            fit.display.say(note)
+        state = fit.run(advance)
+        finished = int(state.step) == plan.num_steps and not stop.requested
+        if finished:
+            finished = summarise(fit, state)
+    if not finished:
+        step = int(state.step)
+        saved = f"after step {step} of {plan.num_steps}; saved" * bool(step)
+        fit.display.say(
+            f"stopped {saved or 'before the first step'}. "
+            "Continue with the same command and "
+            f"run.name={resume_name or run.path.name} --resume"
+        )
+    fit.display.say(f"run folder: {run.path}")
+    return stop.exit_status
+
+
+def describe_data(card: DatasetCard) -> str:
+    """One line about the examples.
+
+    Args:
+      card: of the dataset.
+
+    Returns:
+      Numbers of examples and classes, and the shape of the images.
+    """
+    sizes = ", ".join(f"{name} {n}" for name, n in card.num_examples.items())
+    shape = "x".join(map(str, card.image_shape))
+    return f"{card.name}: {sizes}; {len(card.class_names)} classes, images {shape}"
+
+
+def make_card(
+    dataset: Dataset, *, mean: tuple[float, ...], std: tuple[float, ...]
+) -> DatasetCard:
+    """What a trained network's user must know of a dataset.
+
+    Args:
+      dataset: with all its splits.
+      mean: per channel, of images in [0, 1].
+      std: likewise.
+
+    Returns:
+      The card for the run folder.
+    """
+    return DatasetCard(
+        name=dataset.name,
+        class_names=dataset.class_names,
+        image_shape=dataset.image_shape,
+        mean=mean,
+        std=std,
+        num_examples={name: len(split) for name, split in dataset.splits.items()},
+    )
+
+
+def _list_circumstances(fit: Fit) -> list[str]:
+    """The devices, what went wrong while opening the run, and where it starts."""
+    devices, shape = fit.mesh.devices.ravel(), fit.mesh.shape
+    is_resident = isinstance(fit.dataset.splits["train"], ArraySplit)
+    lines = [
+        f"devices: {len(devices)} x {devices[0].device_kind} "
+        f"(data {shape['data']}, model {shape['model']}); "
+        f"train split {'on the device' if is_resident else 'streamed'}",
+        *(f"warning: {warning}" for warning in fit.warnings),
+    ]
+    if fit.first_step:
+        lines.append(f"resumed after step {fit.first_step} of {fit.plan.num_steps}")
+    return lines
