@@ -168,6 +168,21 @@ def list_fields():
     return sorted(found)
 
 
+def test_a_section_given_in_part_keeps_its_other_defaults():
+    sections = [
+        (schema.__name__, field)
+        for schema in (load_script(name).Config for name in EXPERIMENTS)
+        for field in dataclasses.fields(schema)
+        if dataclasses.is_dataclass(field.type)
+    ]
+    # A function that sets other values is asked only where the section is absent.
+    assert sections and not [
+        f"{schema}.{field.name}"
+        for schema, field in sections
+        if field.default.default_factory is not field.type
+    ]
+
+
 def find_reads():
     """(owner, name) of every attribute read; the owner by its name and its type."""
     reads = set()

@@ -144,15 +144,28 @@ class DeepSection:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class DigitImagesSection(ImagesSection):
+    """Images; digits unless told otherwise."""
+
+    source: ImagesName = Field(
+        default="digits",
+        description="One of noise, digits, idx, cifar10, folder, tfds:<name>.",
+    )
+    image_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Height and width; null: the data's, or what the network is for.",
+    )
+    batch_size: int = Field(default=256, ge=1, description="Images in the one batch.")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ActivationStudyConfig:
     """What activation functions do to activations and gradients."""
 
     dense: DeepSection = Field(default_factory=DeepSection)
-    images: ImagesSection = Field(
-        default_factory=lambda: ImagesSection(
-            source="digits", image_size=None, batch_size=256
-        )
-    )
+    images: DigitImagesSection = Field(default_factory=DigitImagesSection)
     run: StudyRunSection = Field(default_factory=StudyRunSection)
 
 
@@ -180,6 +193,18 @@ class StackSection:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class WideImagesSection(ImagesSection):
+    """Images; wide ones of noise unless told otherwise."""
+
+    image_size: int | None = Field(
+        default=97,
+        ge=1,
+        le=4096,
+        description="Height and width; null: the data's, or what the network is for.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ReceptiveFieldConfig:
     """What units of networks can see, and what they do see."""
 
@@ -196,9 +221,7 @@ class ReceptiveFieldConfig:
         default=(),
         description="Files of trained weights for the effective ones, in their order.",
     )
-    images: ImagesSection = Field(
-        default_factory=lambda: ImagesSection(image_size=97, batch_size=8)
-    )
+    images: WideImagesSection = Field(default_factory=WideImagesSection)
     run: StudyRunSection = Field(default_factory=StudyRunSection)
 
     def find_conflicts(self) -> list[Conflict]:
