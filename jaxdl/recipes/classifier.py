@@ -13,11 +13,7 @@ from jaxdl.data import Split
 from jaxdl.metrics import compute_classification, init_classification
 from jaxdl.recipes.build import (
     build_augment,
-    build_channel_statistics,
-    build_dataset,
-    build_mesh,
     build_optimizer,
-    check_batch_size,
     check_image_size,
 )
 from jaxdl.recipes.classification import (
@@ -33,9 +29,9 @@ from jaxdl.recipes.start_weights import load_start_weights
 from jaxdl.recipes.trained import DatasetCard, build_classifier
 from jaxdl.recipes.training import (
     build_plan,
+    build_surroundings,
     build_training,
     describe_data,
-    make_card,
     run_training,
 )
 from jaxdl.report import plot_confusion, plot_curves, plot_mistakes
@@ -72,15 +68,7 @@ def train_classifier(
     Returns:
       The exit status: 0, or 128 + signal after a requested stop.
     """
-    if config.run.compilation_cache:
-        jax.config.update("jax_compilation_cache_dir", config.run.compilation_cache)
-    mesh = build_mesh(config.mesh)
-    check_batch_size(
-        config.data.batch_size, accumulate=config.optimizer.accumulate, mesh=mesh
-    )
-    dataset = build_dataset(config.data)
-    mean, std = build_channel_statistics(config.augment, dataset)
-    card = make_card(dataset, mean=mean, std=std)
+    mesh, dataset, card = build_surroundings(config, config.augment)
     classifier = build_classifier(config, card)
     plan = build_plan(config, len(dataset.splits["train"]))
     task = _build_task(config, classifier, card)

@@ -35,21 +35,17 @@ from jaxdl.recipes.barlow_twins import (
 )
 from jaxdl.recipes.barlow_twins_config import BarlowTwinsConfig, ViewSection
 from jaxdl.recipes.build import (
-    build_channel_statistics,
-    build_dataset,
-    build_mesh,
     build_model,
     build_optimizer,
-    check_batch_size,
     check_image_size,
 )
 from jaxdl.recipes.fit import Fit, Plan, Task, collect_outputs, scalars
 from jaxdl.recipes.trained import DatasetCard
 from jaxdl.recipes.training import (
     build_plan,
+    build_surroundings,
     build_training,
     describe_data,
-    make_card,
     run_training,
 )
 from jaxdl.report import plot_correlations, plot_twin_curves, plot_views
@@ -91,15 +87,7 @@ def pretrain_barlow_twins(
     Returns:
       The exit status: 0, or 128 + signal after a requested stop.
     """
-    if config.run.compilation_cache:
-        jax.config.update("jax_compilation_cache_dir", config.run.compilation_cache)
-    mesh = build_mesh(config.mesh)
-    check_batch_size(
-        config.data.batch_size, accumulate=config.optimizer.accumulate, mesh=mesh
-    )
-    dataset = build_dataset(config.data)
-    mean, std = build_channel_statistics(config.views, dataset)
-    card = make_card(dataset, mean=mean, std=std)
+    mesh, dataset, card = build_surroundings(config, config.views)
     encoder = build_encoder(config, card)
     two_views = build_views(config, encoder, dataset.image_shape)
     plan = build_plan(config, len(dataset.splits["train"]))

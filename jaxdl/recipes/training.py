@@ -10,10 +10,20 @@ from jax.sharding import Mesh
 
 from jaxdl.data import ArraySplit, Dataset
 from jaxdl.parallel import tree_shardings
-from jaxdl.recipes.build import build_schedule, build_steps
+from jaxdl.recipes.barlow_twins_config import ViewsSection
+from jaxdl.recipes.build import (
+    build_channel_statistics,
+    build_dataset,
+    build_mesh,
+    build_schedule,
+    build_steps,
+    check_batch_size,
+)
 from jaxdl.recipes.fit import Fit, Plan, Task
 from jaxdl.recipes.sections import (
+    AugmentSection,
     DataSection,
+    MeshSection,
     OptimizerSection,
     RunSection,
     ScheduleSection,
@@ -56,9 +66,51 @@ class TrainingConfig(Protocol):
         ...
 
     @property
+    def mesh(self) -> MeshSection:
+        """On which devices."""
+        ...
+
+    @property
     def run(self) -> RunSection:
         """What is written, and how often."""
         ...
+
+
+def build_surroundings(
+    config: TrainingConfig, statistics: AugmentSection | ViewsSection
+) -> tuple[Mesh, Dataset, DatasetCard]:
+    """The devices and the data of a run.
+
+    Args:
+      config: the resolved config.
+      statistics: the section with the mean and the deviation of the channels.
+
+    Returns:
+      The mesh, the dataset with its three splits, and what is kept of it in the run
+      folder.
+
+    Raises:
+      ConfigError: the batch does not divide over the devices, or the statistics do not
+        fit the images.
+      DataError: the data can't be read.
+    """
+    if config.run.compilation_cache:
+        jax.config.update("jax_compilation_cache_dir", config.run.compilation_cache)
+    mesh = build_mesh(config.mesh)
+    check_batch_size(
+        config.data.batch_size, accumulate=config.optimizer.accumulate, mesh=mesh
+    )
+    dataset = build_dataset(config.data)
+    mean, std = build_channel_statistics(statistics, dataset)
+    card = DatasetCard(
+        name=dataset.name,
+        class_names=dataset.class_names,
+        image_shape=dataset.image_shape,
+        mean=mean,
+        std=std,
+        num_examples={name: len(split) for name, split in dataset.splits.items()},
+    )
+    return mesh, dataset, card
 
 
 def build_plan(config: TrainingConfig, num_examples: int) -> Plan:
@@ -245,29 +297,6 @@ def describe_data(card: DatasetCard) -> str:
     sizes = ", ".join(f"{name} {n}" for name, n in card.num_examples.items())
     shape = "x".join(map(str, card.image_shape))
     return f"{card.name}: {sizes}; {len(card.class_names)} classes, images {shape}"
-
-
-def make_card(
-    dataset: Dataset, *, mean: tuple[float, ...], std: tuple[float, ...]
-) -> DatasetCard:
-    """What a trained network's user must know of a dataset.
-
-    Args:
-      dataset: with all its splits.
-      mean: per channel, of images in [0, 1].
-      std: likewise.
-
-    Returns:
-      The card for the run folder.
-    """
-    return DatasetCard(
-        name=dataset.name,
-        class_names=dataset.class_names,
-        image_shape=dataset.image_shape,
-        mean=mean,
-        std=std,
-        num_examples={name: len(split) for name, split in dataset.splits.items()},
-    )
 
 
 def _list_circumstances(fit: Fit) -> list[str]:

@@ -63,6 +63,11 @@ def batch():
     return {"images": jnp.asarray(images), "labels": labels}
 
 
+def scale(features):
+    """Rows of length 6."""
+    return 6 * features / jnp.sqrt(jnp.sum(features**2, axis=1, keepdims=True))
+
+
 def forward(encoder, variables, batch, *, key):
     """Features and embeddings of both views, step by step, and the last state."""
     views = two_views(batch["images"], key=key)
@@ -88,7 +93,7 @@ def test_make_twins_loss_passes_the_views_in_turn(encoder, variables, batch):
     probe = params["probe"]
     losses = [
         softmax_cross_entropy(
-            features @ probe["kernel"] + probe["bias"][None, :], batch["labels"]
+            scale(features) @ probe["kernel"] + probe["bias"][None, :], batch["labels"]
         )
         for features, _ in (first, second)
     ]
@@ -144,7 +149,7 @@ def test_make_twins_evaluation_leaves_masked_rows_out(encoder, variables, batch)
     statistics, outputs = evaluate_batch(params, variables, {**batch, "mask": mask})
     features = encoder.features(params, variables, batch["images"])
     np.testing.assert_array_equal(outputs["features"], features)
-    scores = np.asarray(features @ params["probe"]["kernel"]) + np.asarray(
+    scores = np.asarray(scale(features) @ params["probe"]["kernel"]) + np.asarray(
         params["probe"]["bias"]
     )
     correct = scores.argmax(1)[:4] == np.asarray(batch["labels"])[:4]
