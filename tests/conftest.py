@@ -27,6 +27,19 @@ def data_dir():
 
 
 @pytest.fixture
+def find_data(data_dir):
+    """`find_data("a/b.npz")`: its path; the test is skipped where it is not there."""
+
+    def find(name):
+        path = os.path.join(data_dir, name)
+        if not os.path.exists(path):
+            pytest.skip(f"{name} is not in $JAXDL_DATA_DIR")
+        return path
+
+    return find
+
+
+@pytest.fixture
 def count_compiles(caplog):
     """`with count_compiles("step") as compiles:` counts compiles of jitted `step`."""
 

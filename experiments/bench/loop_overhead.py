@@ -34,7 +34,8 @@ from jaxdl.recipes.classification import (
     make_classification_evaluation,
     make_classification_loss,
 )
-from jaxdl.recipes.fit import Fit, Plan, Task
+from jaxdl.recipes.fit import Fit
+from jaxdl.recipes.task import Plan, Task
 from jaxdl.train import (
     Advance,
     Intervals,

@@ -27,7 +27,7 @@ PROBE = "probe"
 """Where the parameters of the linear probe lie beside those of the network."""
 
 _LENGTH = 6.0
-"""Of features as the probe sees them: descent at a rate of 0.1 is stable."""
+"""Of features as the probe that learns along sees them: a rate of 0.1 is stable."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def make_twins_loss(
         on_diagonal, off_diagonal = barlow_twins_terms(*embeddings, route=route)
         off_diagonal *= off_diagonal_weight
         loss = on_diagonal + off_diagonal
-        scores = [probe_scores(params[PROBE], rows) for rows in features]
+        scores = [probe_scores(params[PROBE], _scale(rows)) for rows in features]
         losses = [softmax_cross_entropy(rows, batch["labels"]) for rows in scores]
         probe_loss = (losses[0] + losses[1]) / 2
         probe = update_classification(
@@ -200,7 +200,7 @@ def make_twins_evaluation(encoder: TwinEncoder) -> Callable[..., Any]:
 
     def evaluate_batch(params: Params, model_state: Any, batch: Batch):
         features = encoder.features(params, model_state, batch["images"])
-        scores = probe_scores(params[PROBE], features)
+        scores = probe_scores(params[PROBE], _scale(features))
         statistics = update_classification(
             init_classification(encoder.num_classes),
             scores,
@@ -220,15 +220,18 @@ def probe_scores(
 
     Args:
       probe: as `init_probe` makes it.
-      features: of the backbone; each row is scaled to one length first, as a learning
-        rate that suits features of one size diverges on larger ones.
+      features: of the backbone.
 
     Returns:
       Logits.
     """
+    return features @ probe["kernel"] + probe["bias"][None, :]
+
+
+def _scale(features: Array) -> Array:
+    """Rows of one length: a rate that suits small features diverges on large ones."""
     lengths = jnp.linalg.norm(features, axis=1, keepdims=True)
-    scaled = features * (_LENGTH / jnp.where(lengths > 0, lengths, 1.0))
-    return scaled @ probe["kernel"] + probe["bias"][None, :]
+    return features * (_LENGTH / jnp.where(lengths > 0, lengths, 1.0))
 
 
 def compute_twins(statistics: Any) -> dict[str, Any]:

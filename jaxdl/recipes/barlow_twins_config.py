@@ -7,13 +7,12 @@ from pydantic.dataclasses import dataclass
 
 from jaxdl.config import STRICT, Conflict
 from jaxdl.recipes.configs import find_batch_conflicts, find_rate_conflicts
+from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import (
     DataSection,
     MeshSection,
     ModelSection,
-    OptimizerSection,
     RunSection,
-    ScheduleSection,
     find_statistics_conflicts,
 )
 

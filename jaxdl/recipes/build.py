@@ -27,13 +27,12 @@ from jaxdl.models import MODELS, Network
 from jaxdl.optim import make_optimizer, make_schedule
 from jaxdl.parallel import make_mesh
 from jaxdl.recipes.barlow_twins_config import ViewsSection
+from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import (
     AugmentSection,
     DataSection,
     MeshSection,
     ModelSection,
-    OptimizerSection,
-    ScheduleSection,
 )
 
 

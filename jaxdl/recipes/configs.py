@@ -7,15 +7,14 @@ from pydantic.dataclasses import dataclass
 
 from jaxdl.config import STRICT, Conflict
 from jaxdl.recipes.field_types import AUXILIARY_HEADS
+from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import (
     AugmentSection,
     DataSection,
     LossSection,
     MeshSection,
     ModelSection,
-    OptimizerSection,
     RunSection,
-    ScheduleSection,
 )
 from jaxdl.recipes.weights_options import PreparationSection
 

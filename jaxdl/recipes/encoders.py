@@ -20,7 +20,6 @@ from jaxdl.recipes.barlow_twins_config import BarlowTwinsConfig
 from jaxdl.recipes.build import build_model
 from jaxdl.recipes.configs import ClassifierConfig
 from jaxdl.recipes.fit import collect_outputs
-from jaxdl.recipes.pretraining import build_encoder, init_twins
 from jaxdl.recipes.source_run import read_source_config
 from jaxdl.recipes.trained import (
     DatasetCard,
@@ -29,6 +28,7 @@ from jaxdl.recipes.trained import (
     read_card,
     restore_weights,
 )
+from jaxdl.recipes.twins_building import build_encoder, init_twins
 from jaxdl.train import RunFolder, evaluate, init_variables
 from jaxdl.typing import Array, Batch, Float, Params, Shaped, UInt8
 

@@ -19,15 +19,10 @@ from jaxdl.recipes.build import (
     build_steps,
     check_batch_size,
 )
-from jaxdl.recipes.fit import Fit, Plan, Task
-from jaxdl.recipes.sections import (
-    AugmentSection,
-    DataSection,
-    MeshSection,
-    OptimizerSection,
-    RunSection,
-    ScheduleSection,
-)
+from jaxdl.recipes.fit import Fit
+from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
+from jaxdl.recipes.sections import AugmentSection, DataSection, MeshSection, RunSection
+from jaxdl.recipes.task import Plan, Task
 from jaxdl.recipes.trained import DatasetCard
 from jaxdl.train import (
     Advance,

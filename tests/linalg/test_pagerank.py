@@ -128,12 +128,9 @@ def test_pagerank_names_what_is_wrong(monkeypatch, edges, num_nodes, arguments, 
         pagerank(jnp.array(edges), num_nodes, **arguments)
 
 
-def test_pagerank_of_a_real_graph_equals_float64(data_dir):
-    path = f"{data_dir}/wiki_vote/wiki-Vote.txt"
-    try:
-        pairs = np.loadtxt(path, comments="#", dtype=np.int64)
-    except FileNotFoundError:
-        pytest.skip(f"no {path}")
+def test_pagerank_of_a_real_graph_equals_float64(find_data):
+    path = find_data("wiki_vote/wiki-Vote.txt")
+    pairs = np.loadtxt(path, comments="#", dtype=np.int64)
     names, edges = np.unique(pairs, return_inverse=True)
     edges, count = np.int32(edges.reshape(-1, 2)), len(names)
     assert (len(edges), count) == (103_689, 7_115)

@@ -239,12 +239,9 @@ def test_robust_pca_of_a_large_matrix_by_leading_vectors():
 
 
 @pytest.mark.slow
-def test_robust_pca_converges_on_a_real_clip(data_dir):
-    path = f"{data_dir}/rpca_escalator/escalator.npz"
-    try:
-        frames = np.load(path)["frames"]
-    except FileNotFoundError:
-        pytest.skip(f"no {path}")
+def test_robust_pca_converges_on_a_real_clip(find_data):
+    path = find_data("rpca_escalator/escalator.npz")
+    frames = np.load(path)["frames"]
     found = robust_pca(jnp.float32(frames.reshape(len(frames), -1)))
     assert found.converged and found.residual <= 1e-7
     assert 95 <= found.rank <= 115  # NumPy's iteration in float64 ends at 105

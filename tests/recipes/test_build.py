@@ -19,13 +19,12 @@ from jaxdl.recipes.build import (
     check_batch_size,
     check_image_size,
 )
+from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import (
     AugmentSection,
     DataSection,
     MeshSection,
     ModelSection,
-    OptimizerSection,
-    ScheduleSection,
 )
 
 SIZES = {"num_examples": 1000, "batch_size": 10}

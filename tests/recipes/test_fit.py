@@ -14,7 +14,8 @@ import pytest
 from jaxdl.data import from_arrays
 from jaxdl.errors import CheckpointError, DataError, NonFiniteError
 from jaxdl.parallel import make_mesh, tree_shardings
-from jaxdl.recipes.fit import Fit, Plan, Task, collect_outputs
+from jaxdl.recipes.fit import Fit, collect_outputs
+from jaxdl.recipes.task import Plan, Task
 from jaxdl.train import (
     Intervals,
     RunFolder,

@@ -27,6 +27,7 @@ from jaxdl.recipes.field_types import (
     SCHEDULE_READERS,
     SOURCE_NAMES,
 )
+from jaxdl.recipes.optimizer_sections import OptimizerSection
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,7 @@ def test_any_valid_values_round_trip(
     experiment_schema, tmp_path_factory, learning_rate, seed, folder
 ):
     config = experiment_schema(
-        optimizer=sections.OptimizerSection(learning_rate=learning_rate),
+        optimizer=OptimizerSection(learning_rate=learning_rate),
         run=sections.RunSection(seed=seed, folder=folder),
     )
     file = tmp_path_factory.getbasetemp() / "any.yaml"

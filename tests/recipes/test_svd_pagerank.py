@@ -39,12 +39,8 @@ def test_study_agrees_with_float64_on_a_made_graph(tmp_path):
     assert (summary["errors"] <= bounds).all()
 
 
-def test_study_agrees_with_float64_on_a_real_graph(data_dir, tmp_path):
-    path = f"{data_dir}/wiki_vote/wiki-Vote.txt"
-    try:
-        open(path).close()
-    except FileNotFoundError:
-        pytest.skip(f"no {path}")
+def test_study_agrees_with_float64_on_a_real_graph(find_data, tmp_path):
+    path = find_data("wiki_vote/wiki-Vote.txt")
     table, summary = run_study(tmp_path, f"graph.path={path}")
     assert (summary["nodes"], summary["edges"]) == (7_115, 103_689)
     assert summary["error_against_float64"] <= 1e-6 and summary["same_first"]
