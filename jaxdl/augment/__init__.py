@@ -15,6 +15,13 @@ from jaxdl.augment.color import (
     solarize,
 )
 from jaxdl.augment.geometry import make_augment, random_crop, random_flip
+from jaxdl.augment.operations import OPERATIONS, apply_operations
+from jaxdl.augment.policies import (
+    POLICIES,
+    auto_augment,
+    rand_augment,
+    trivial_augment,
+)
 from jaxdl.augment.resized_crop import (
     crop_and_resize,
     draw_crop_boxes,
@@ -35,7 +42,11 @@ __all__ = [
     "CIFAR_VIEWS",
     "COLOR_STEPS",
     "GRAYSCALE_VIEWS",
+    "OPERATIONS",
+    "POLICIES",
     "View",
+    "apply_operations",
+    "auto_augment",
     "blur_images",
     "change_colors",
     "color_jitter",
@@ -46,6 +57,7 @@ __all__ = [
     "make_two_views",
     "make_view",
     "normalize",
+    "rand_augment",
     "random_crop",
     "random_flip",
     "random_grayscale",
@@ -53,4 +65,5 @@ __all__ = [
     "random_solarize",
     "solarize",
     "to_float",
+    "trivial_augment",
 ]

@@ -77,14 +77,20 @@ def random_crop(
 
 
 def make_augment(
-    *, crop_padding: int = 0, crop_mode: CropMode = "constant", flip: bool = False
+    *,
+    crop_padding: int = 0,
+    crop_mode: CropMode = "constant",
+    flip: bool = False,
+    policy: Callable[..., Array] | None = None,
 ) -> Callable[..., Array]:
-    """Makes the augmentation of a training batch: a shift, then a flip.
+    """Makes the augmentation of a training batch: a shift, a flip, then a policy.
 
     Args:
       crop_padding: pixels that an image is shifted by at most; 0 for none.
       crop_mode: what lies beyond the border, see `random_crop`.
       flip: mirror half of the images left to right.
+      policy: a function `(images, *, key) -> images`, such as one of `POLICIES`, which
+        want images that aren't normalised; None for none.
 
     Returns:
       A pure function `augment(images, *, key) -> images`.
@@ -107,13 +113,16 @@ def make_augment(
     def augment(
         images: Float[Array, "batch height width channels"], *, key: PRNGKey
     ) -> Float[Array, "batch height width channels"]:
-        key_crop, key_flip = jax.random.split(key)
+        # The first two are those of a split in two, as they were before policies.
+        key_crop, key_flip, key_policy = jax.random.split(key, 3)
         if crop_padding:
             images = random_crop(
                 images, padding=crop_padding, mode=crop_mode, key=key_crop
             )
         if flip:
             images = random_flip(images, key=key_flip)
+        if policy is not None:
+            images = policy(images, key=key_policy)
         return images
 
     return augment

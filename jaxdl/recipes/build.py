@@ -12,7 +12,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from jaxdl.augment import make_augment
+from jaxdl.augment import POLICIES, make_augment
 from jaxdl.data import (
     Dataset,
     load_dataset,
@@ -170,7 +170,8 @@ def build_augment(
     """The augmentation `(images, *, key) -> images`.
 
     Raises:
-      ConfigError: images too small for the mirrored border asked for.
+      ConfigError: images too small for the mirrored border asked for, or of another
+        number of channels than a policy can take.
     """
     side = min(image_shape[:2])
     if section.crop_mode == "reflect" and section.crop_padding >= side:
@@ -178,10 +179,16 @@ def build_augment(
             f"augment.crop_padding={section.crop_padding} can't be mirrored from "
             f"images of {image_shape[0]}x{image_shape[1]}; wanted at most {side - 1}"
         )
+    if section.policy and image_shape[-1] not in (1, 3):
+        raise ConfigError(
+            f"augment.policy={section.policy} needs images of 1 or 3 channels, these "
+            f"have {image_shape[-1]}"
+        )
     return make_augment(
         crop_padding=section.crop_padding,
         crop_mode=section.crop_mode,
         flip=section.flip,
+        policy=POLICIES[section.policy] if section.policy else None,
     )
 
 

@@ -86,6 +86,9 @@ InitializerName = Literal[
 ]
 OptimizerName = Literal["sgd", "adamw", "lamb", "lars"]
 ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
+PolicyName = Literal[
+    "autoaugment_cifar10", "autoaugment_imagenet", "randaugment", "trivialaugment"
+]
 
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 NORM_NAMES: tuple[str, ...] = get_args(NormName)
@@ -93,6 +96,7 @@ ACTIVATION_NAMES: tuple[str, ...] = get_args(ActivationName)
 INITIALIZER_NAMES: tuple[str, ...] = get_args(InitializerName)
 OPTIMIZER_NAMES: tuple[str, ...] = get_args(OptimizerName)
 SCHEDULE_NAMES: tuple[str, ...] = get_args(ScheduleName)
+POLICY_NAMES: tuple[str, ...] = get_args(PolicyName)
 SOURCE_NAMES = ("digits", "idx", "cifar10", "folder", "tfds")
 
 AUXILIARY_HEADS = ("googlenet_aux", "inception_v3")

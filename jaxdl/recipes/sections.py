@@ -13,6 +13,7 @@ from jaxdl.recipes.field_types import (
     IntervalText,
     ModelName,
     NormName,
+    PolicyName,
     SourceName,
 )
 
@@ -183,6 +184,9 @@ class AugmentSection:
     )
     flip: bool = Field(
         default=False, description="Flip left and right half of the time."
+    )
+    policy: PolicyName | None = Field(
+        default=None, description="Automatic augmentation after crop and flip."
     )
     mean: Literal["measured"] | tuple[float, ...] = Field(
         default="measured", description="Channel means in [0, 1], or measured on train."

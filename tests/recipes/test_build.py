@@ -1,8 +1,11 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl.augment import POLICIES
 from jaxdl.data import ArraySplit, from_arrays
 from jaxdl.errors import ConfigError
 from jaxdl.models import MODELS
@@ -104,6 +107,25 @@ def test_build_augment_refuses_a_mirror_larger_than_the_image():
     build_augment(section, image_shape=(9, 9, 1))
     with pytest.raises(ConfigError, match=r"crop_padding=8 .*9x8; wanted at most 7"):
         build_augment(section, image_shape=(9, 8, 1))
+
+
+def test_build_augment_takes_the_policy_after_crop_and_flip():
+    images = jax.random.uniform(jax.random.key(0), (16, 6, 6, 3))
+    plain = AugmentSection(crop_padding=1, flip=True)
+    section = dataclasses.replace(plain, policy="trivialaugment")
+    keys = jax.random.split(jax.random.key(1), 3)
+    moved = build_augment(plain, image_shape=(6, 6, 3))(images, key=jax.random.key(1))
+    expected = POLICIES["trivialaugment"](moved, key=keys[2])
+    augment = build_augment(section, image_shape=(6, 6, 3))
+    augmented = augment(images, key=jax.random.key(1))
+    np.testing.assert_array_equal(augmented, expected)
+    assert (augmented != moved).any()
+
+
+def test_build_augment_refuses_a_policy_for_other_channels():
+    section = AugmentSection(policy="randaugment")
+    with pytest.raises(ConfigError, match="policy=randaugment needs .* these have 4"):
+        build_augment(section, image_shape=(9, 8, 4))
 
 
 def test_build_model_computes_in_the_dtype():

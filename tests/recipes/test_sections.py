@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxdl.augment import POLICIES
 from jaxdl.config import describe_fields, dump_config, flatten_config, load_config
 from jaxdl.data import SOURCES
 from jaxdl.errors import ConfigError
@@ -23,6 +24,7 @@ from jaxdl.recipes.field_types import (
     MODEL_NAMES,
     NORM_NAMES,
     OPTIMIZER_NAMES,
+    POLICY_NAMES,
     SCHEDULE_NAMES,
     SCHEDULE_READERS,
     SOURCE_NAMES,
@@ -39,6 +41,7 @@ from jaxdl.recipes.optimizer_sections import OptimizerSection
         (INITIALIZER_NAMES, [*INITIALIZERS, "torchvision"]),
         (OPTIMIZER_NAMES, OPTIMIZERS),
         (SCHEDULE_NAMES, SCHEDULES),
+        (POLICY_NAMES, POLICIES),
         (SOURCE_NAMES, SOURCES),
     ],
     ids=[
@@ -48,6 +51,7 @@ from jaxdl.recipes.optimizer_sections import OptimizerSection
         "initializers",
         "optimizers",
         "schedules",
+        "policies",
         "sources",
     ],
 )
