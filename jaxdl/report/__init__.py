@@ -19,8 +19,10 @@ from jaxdl.report.image_sheet import (
     SheetImage,
     plot_image_sheet,
 )
+from jaxdl.report.importance import plot_importance
 from jaxdl.report.mistakes import plot_mistakes
 from jaxdl.report.neighbors import plot_neighbors
+from jaxdl.report.page import PageImage, PageSection, PageTable, write_page
 from jaxdl.report.pictures import (
     Picture,
     plot_pictures,
@@ -33,6 +35,17 @@ from jaxdl.report.rate_distortion import (
     plot_rate_distortion,
 )
 from jaxdl.report.rating_errors import plot_rating_errors
+from jaxdl.report.rbf_centers import plot_activations, plot_purity
+from jaxdl.report.rbf_decisions import plot_decision
+from jaxdl.report.rbf_embeddings import (
+    EmbeddingSnapshot,
+    plot_embeddings,
+    write_embedding_animation,
+)
+from jaxdl.report.rbf_maps import QueryImage, RadialProfile, plot_center_map
+from jaxdl.report.rbf_page import RBF_FIGURES, PageFigure, write_rbf_page
+from jaxdl.report.rbf_retrieval import plot_retrieval
+from jaxdl.report.rbf_studies import plot_head_gaps, plot_unknown_scores
 from jaxdl.report.refactor import (
     FunctionSteps,
     MatrixSteps,
@@ -44,6 +57,8 @@ from jaxdl.report.ridge_path import (
     plot_copied_feature,
     plot_ridge_path,
 )
+from jaxdl.report.rings import RingPlaces, place_on_rings
+from jaxdl.report.trials import TrialAxis, plot_trials
 from jaxdl.report.twins import (
     plot_correlations,
     plot_twin_curves,
@@ -52,6 +67,27 @@ from jaxdl.report.twins import (
 from jaxdl.report.variants import Curve, plot_variants
 
 __all__ = [
+    "EmbeddingSnapshot",
+    "PageFigure",
+    "PageImage",
+    "PageSection",
+    "PageTable",
+    "QueryImage",
+    "RBF_FIGURES",
+    "RadialProfile",
+    "RingPlaces",
+    "place_on_rings",
+    "plot_activations",
+    "plot_center_map",
+    "plot_decision",
+    "plot_embeddings",
+    "plot_head_gaps",
+    "plot_purity",
+    "plot_retrieval",
+    "plot_unknown_scores",
+    "write_embedding_animation",
+    "write_page",
+    "write_rbf_page",
     "plot_accuracy_bars",
     "plot_accuracy_lines",
     "plot_correlations",
@@ -83,6 +119,7 @@ __all__ = [
     "FieldPicture",
     "FunctionCurve",
     "Histogram",
+    "TrialAxis",
     "plot_by_depth",
     "plot_compression",
     "plot_confusion",
@@ -92,7 +129,9 @@ __all__ = [
     "plot_fields",
     "plot_functions",
     "plot_histograms",
+    "plot_importance",
     "plot_mistakes",
     "plot_pooled_axes",
+    "plot_trials",
     "plot_variants",
 ]
