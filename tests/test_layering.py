@@ -11,7 +11,7 @@ LEVELS = {
     1: ("config", "durations", "trees", "report", "linalg"),
     2: ("losses", "metrics", "optim", "augment", "layers", "parallel"),
     3: ("models", "data", "diagnose"),
-    4: ("weights", "train", "compression"),
+    4: ("weights", "train", "compression", "rbf"),
     5: ("recipes",),
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}

@@ -5,6 +5,7 @@ from jaxdl.layers.conv import Conv, Dense
 from jaxdl.layers.conv_block import ConvBlock, SeparableConv
 from jaxdl.layers.conv_steps import convolve_and_normalize, make_conv
 from jaxdl.layers.convolution import convolve
+from jaxdl.layers.distances import squared_distances
 from jaxdl.layers.dropout import Dropout, DropoutForm, StochasticDepth, dropout
 from jaxdl.layers.factored import FactoredConv, FactoredDense, apply_factored
 from jaxdl.layers.inception import Branch, ConvStep, Inception, PoolStep
@@ -49,12 +50,24 @@ from jaxdl.layers.pooling import (
     global_average_pool,
     max_pool,
 )
+from jaxdl.layers.radial_kernels import RADIAL_KERNELS, RadialKernel
+from jaxdl.layers.rbf import (
+    METRICS,
+    RBFHead,
+    RBFOutputs,
+    RBFParts,
+    weigh_activations,
+)
 from jaxdl.layers.residual import BasicBlock, Bottleneck, Stage, subsample_and_pad
 from jaxdl.layers.squeeze_excitation import SqueezeExcitation
 from jaxdl.layers.style import NoNorm, Style
 
 __all__ = [
     "ACTIVATIONS",
+    "INITIALIZERS",
+    "METRICS",
+    "NORMS",
+    "RADIAL_KERNELS",
     "BasicBlock",
     "BatchNorm",
     "BiasInitializer",
@@ -69,16 +82,18 @@ __all__ = [
     "FactoredConv",
     "FactoredDense",
     "GroupNorm",
-    "INITIALIZERS",
     "Inception",
     "InstanceNorm",
     "InvertedResidual",
     "LayerNorm",
-    "NORMS",
     "NoNorm",
     "Norm",
     "Pair",
     "PoolStep",
+    "RBFHead",
+    "RBFOutputs",
+    "RBFParts",
+    "RadialKernel",
     "SeparableConv",
     "SqueezeExcitation",
     "Stage",
@@ -108,12 +123,14 @@ __all__ = [
     "normalize",
     "normalize_with_moments",
     "orthogonal",
+    "squared_distances",
     "standardize",
     "standardize_weights",
     "subsample_and_pad",
     "torch_uniform",
     "torch_uniform_bias",
     "truncated_normal",
+    "weigh_activations",
     "xavier_normal",
     "xavier_uniform",
     "zeros_bias",

@@ -18,6 +18,7 @@ from jaxdl.models.inception_v3 import InceptionV3
 from jaxdl.models.inputs import InputSpec
 from jaxdl.models.network import Family, Network
 from jaxdl.models.projector import Projector
+from jaxdl.models.rbf_network import RBFNetwork
 from jaxdl.models.resnet import ResNet
 from jaxdl.models.twins import TwinNetwork
 from jaxdl.models.vgg import VGG
@@ -83,6 +84,7 @@ __all__ = [
     "InputSpec",
     "Network",
     "Projector",
+    "RBFNetwork",
     "ResNet",
     "TwinNetwork",
 ]
