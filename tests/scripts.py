@@ -60,6 +60,20 @@ SMALL_BY_NAME = {
         "projector.widths": "[16]",
         "monitor.bank_images": "100",
     },
+    "train_rbf": {
+        "model.name": "resnet8_cifar",
+        "head.num_centers": "3",
+        "centers.warm_start": "1 steps",
+        "centers.num_examples": "50",
+        "report.num_examples": "40",
+        "report.num_maps": "1",
+        "report.num_queries": "2",
+        "report.num_similar": "3",
+    },
+    "search": {
+        "run.num_trials": "2",
+        "overrides": "{model.name: mlp, schedule.duration: 2 steps}",
+    },
 }
 """What else one of them needs."""
 

@@ -22,8 +22,8 @@ from tests.scripts import (
 )
 
 CLASSIFIERS = [n for n in EXPERIMENTS if load_script(n).Config is ClassifierConfig]
-PRETRAININGS = ["pretrain_barlow_twins"]
-STUDIES = sorted(set(EXPERIMENTS) - {*CLASSIFIERS, *PRETRAININGS})
+OTHER_TRAININGS = ["pretrain_barlow_twins", "train_rbf"]
+STUDIES = sorted(set(EXPERIMENTS) - {*CLASSIFIERS, *OTHER_TRAININGS})
 OUTPUTS = (
     "curves.png",
     "confusion.png",
