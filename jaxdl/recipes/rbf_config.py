@@ -1,0 +1,161 @@
+"""The config of a classifier with a radial basis function head. Imports no JAX."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from jaxdl.config import STRICT, Conflict
+from jaxdl.recipes.configs import find_batch_conflicts, find_rate_conflicts
+from jaxdl.recipes.field_types import IntervalText
+from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
+from jaxdl.recipes.sections import (
+    AugmentSection,
+    DataSection,
+    MeshSection,
+    ModelSection,
+    RunSection,
+)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RBFHeadSection:
+    """The head: embedding, centres, metric, kernel."""
+
+    num_centers: int = Field(default=20, ge=2, description="Number of centres.")
+    embedding_size: int = Field(
+        default=64, ge=1, description="Directions in which distances are measured."
+    )
+    metric: Literal["euclidean", "diagonal", "full"] = Field(
+        default="diagonal", description="Of the distances; learnt but for euclidean."
+    )
+    per_center_metric: bool = Field(
+        default=False, description="Each centre has a metric of its own."
+    )
+    kernel: Literal[
+        "quadratic",
+        "gaussian",
+        "linear",
+        "thin_plate",
+        "multiquadric",
+        "inverse_multiquadric",
+        "rational",
+        "logistic",
+    ] = Field(default="quadratic", description="Activation as a function of distance.")
+    nonnegative: bool = Field(
+        default=False, description="Centres speak for classes, never against one."
+    )
+    freeze_backbone: bool = Field(
+        default=False, description="Train the head alone, on the features as they are."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CentersSection:
+    """Where the centres are when training begins."""
+
+    warm_start: IntervalText | None = Field(
+        default="1 epochs",
+        description="Plain training before centres are looked for; null: none.",
+    )
+    method: Literal["kmeans", "class_kmeans", "random", "drawn"] = Field(
+        default="kmeans",
+        description="Clusters of all images, or of each class; images; noise.",
+    )
+    set_widths: bool = Field(
+        default=True, description="Widths by the distance to the nearest centres."
+    )
+    num_examples: int = Field(
+        default=20_000, ge=2, description="Training images to find clusters among."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RBFLossSection:
+    """The loss: of the classes, of the clusters, and what holds the head back."""
+
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="Probability spread over all classes."
+    )
+    cluster_weight: float = Field(
+        default=0.1, ge=0, description="Of the distance to the nearest centre."
+    )
+    center_repulsion: float = Field(
+        default=0.0, ge=0, description="Weight of the overlap of centres."
+    )
+    width_prior: float = Field(
+        default=0.0, ge=0, description="Weight of how unequal widths are."
+    )
+    assignment_imbalance: float = Field(
+        default=0.0, ge=0, description="Weight of how unevenly centres are used."
+    )
+    metric_decay: float = Field(
+        default=0.0, ge=0, description="Weight of how uneven a diagonal metric is."
+    )
+    activation_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of activations dropped in training."
+    )
+    embedding_mixup: float = Field(
+        default=0.0,
+        ge=0,
+        description="Of the Beta distribution that mixes embeddings; 0: no mixing.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RBFReportSection:
+    """What the pages and figures show."""
+
+    num_maps: int = Field(default=4, ge=0, description="Centres to draw a map of.")
+    num_queries: int = Field(
+        default=6, ge=1, description="Test images to find similar ones for."
+    )
+    num_similar: int = Field(
+        default=15, ge=1, description="Training images per query, and for precision."
+    )
+    num_examples: int = Field(
+        default=2000, ge=2, description="Training images that figures are made of."
+    )
+    order: Literal["random", "class"] = Field(
+        default="class", description="Angles of a centre's map."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RBFConfig:
+    """A classifier that decides by distances to centres."""
+
+    model: ModelSection = Field(default_factory=ModelSection)
+    weights: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of trained weights for the backbone; null: fresh ones.",
+    )
+    head: RBFHeadSection = Field(default_factory=RBFHeadSection)
+    centers: CentersSection = Field(default_factory=CentersSection)
+    data: DataSection = Field(default_factory=DataSection)
+    loss: RBFLossSection = Field(default_factory=RBFLossSection)
+    optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
+    schedule: ScheduleSection = Field(default_factory=ScheduleSection)
+    augment: AugmentSection = Field(default_factory=AugmentSection)
+    report: RBFReportSection = Field(default_factory=RBFReportSection)
+    mesh: MeshSection = Field(default_factory=MeshSection)
+    run: RunSection = Field(default_factory=RunSection)
+
+    def find_conflicts(self) -> list[Conflict]:
+        """Checks what only several sections together tell."""
+        conflicts = [
+            *find_batch_conflicts(
+                data=self.data, optimizer=self.optimizer, mesh=self.mesh
+            ),
+            *find_rate_conflicts(optimizer=self.optimizer, schedule=self.schedule),
+        ]
+        if self.loss.metric_decay and self.head.metric != "diagonal":
+            message = f"head.metric is {self.head.metric}; wanted diagonal"
+            keys = ("loss.metric_decay", "head.metric")
+            conflicts.append(Conflict(keys, message))
+        if self.head.per_center_metric and self.head.metric == "euclidean":
+            message = "a euclidean metric has nothing of its own; wanted another"
+            keys = ("head.per_center_metric", "head.metric")
+            conflicts.append(Conflict(keys, message))
+        return conflicts
