@@ -38,7 +38,10 @@ class TwinEncoder:
       model: called as `model.apply(variables, images, train=...)`, gives features and
         embeddings; see `jaxdl.models.TwinNetwork`.
       num_classes: of the labels that its features are probed with.
-      size: height and width of views, in pixels.
+      size: height and width of images that are looked at in evaluation mode, in pixels.
+      view_size: of the views that it learns from. Smaller ones cost less, and objects
+        in a crop that was resized look as large as they do in whole images: Touvron et
+        al. 2019, "Fixing the train-test resolution discrepancy", arXiv:1906.06423.
       mean: subtracted from each channel of images in [0, 1].
       std: then divides it.
     """
@@ -46,6 +49,7 @@ class TwinEncoder:
     model: nn.Module
     num_classes: int
     size: int
+    view_size: int
     mean: Sequence[float]
     std: Sequence[float]
 

@@ -131,6 +131,12 @@ class ViewsSection:
         le=4096,
         description="Height and width of views; null: that of the images.",
     )
+    evaluation_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Of images whose features are looked at; null: as views.size.",
+    )
     first: ViewSection = Field(default_factory=ViewSection)
     second: SecondViewSection = Field(default_factory=SecondViewSection)
     mean: Literal["measured"] | tuple[float, ...] = Field(

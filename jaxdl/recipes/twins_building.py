@@ -44,23 +44,35 @@ def build_encoder(config: BarlowTwinsConfig, card: DatasetCard) -> TwinEncoder:
       ConfigError: the views are larger than the images, or too small for the network.
     """
     side = min(card.image_shape[:2])
-    size = config.views.size or side
-    if size > side:
-        raise ConfigError(
-            f"views.size={size} is above the side of the images, {side}; see "
-            "data.image_size"
-        )
+    view_size = config.views.size or side
+    size = config.views.evaluation_size or view_size
+    for name, wanted in (("size", view_size), ("evaluation_size", size)):
+        if wanted > side:
+            raise ConfigError(
+                f"views.{name}={wanted} is above the side of the images, {side}; see "
+                "data.image_size"
+            )
     backbone = build_model(config.model, num_classes=0)
-    check_image_size(backbone, (size, size, card.image_shape[2]))
+    smallest = min(size, view_size)
+    check_image_size(backbone, (smallest, smallest, card.image_shape[2]))
     projector = Projector(
         widths=config.projector.widths,
         use_bias=config.projector.use_bias,
         dtype=jnp.dtype(config.model.dtype),
     )
+    model = TwinNetwork(backbone=backbone, projector=projector)
+    if size != view_size and _shapes(model, size, card) != _shapes(
+        model, view_size, card
+    ):
+        raise ConfigError(
+            f"views.evaluation_size={size}: {config.model.name} takes images of one "
+            f"size, that of the views, {view_size}; wanted null"
+        )
     return TwinEncoder(
-        model=TwinNetwork(backbone=backbone, projector=projector),
+        model=model,
         num_classes=len(card.class_names),
         size=size,
+        view_size=view_size,
         mean=card.mean,
         std=card.std,
     )
@@ -90,7 +102,7 @@ def build_views(
         View(**dataclasses.asdict(section))  # pyright: ignore[reportArgumentType]
         for section in sections.values()
     ]
-    return make_two_views((views[0], views[1]), size=encoder.size)
+    return make_two_views((views[0], views[1]), size=encoder.view_size)
 
 
 def init_twins(encoder: TwinEncoder, card: DatasetCard, *, key: Any) -> dict[str, Any]:
@@ -129,6 +141,13 @@ def build_twins_optimizer(config: BarlowTwinsConfig, plan: Plan) -> Any:
         build_optimizer(config.optimizer, plan.schedule),
         sgd(lambda step: plan.schedule(step) * share, nesterov=False),  # pyright: ignore[reportArgumentType]
     )
+
+
+def _shapes(model: TwinNetwork, side: int, card: DatasetCard) -> Any:
+    """Of the variables for images of a size."""
+    images = jax.ShapeDtypeStruct((1, side, side, card.image_shape[2]), jnp.float32)
+    init = lambda key, images: model.init(key, images, train=False)
+    return jax.eval_shape(init, jax.random.key(0), images)
 
 
 def _refuse_colours(name: str, section: ViewSection, channels: int) -> None:

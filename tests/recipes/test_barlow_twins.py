@@ -41,7 +41,7 @@ def two_views(images, *, key):
 
 @pytest.fixture
 def encoder():
-    return TwinEncoder(Twins(), 3, 2, MEAN, STD)
+    return TwinEncoder(Twins(), 3, 2, 2, MEAN, STD)
 
 
 @pytest.fixture

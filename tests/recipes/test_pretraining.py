@@ -1,17 +1,21 @@
 """Whole pre-trainings of a tiny network: resumed, on several devices, refused."""
 
+import functools
 import json
 
 import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 
 from jaxdl.config import load_config
 from jaxdl.errors import ConfigError
-from jaxdl.models import MODELS
+from jaxdl.models import MODELS, CifarResNet
 from jaxdl.recipes.barlow_twins_config import BarlowTwinsConfig
 from jaxdl.recipes.pretraining import pretrain_barlow_twins
 from jaxdl.recipes.runs import open_run
+from jaxdl.recipes.trained import DatasetCard
+from jaxdl.recipes.twins_building import build_encoder, build_views
 from jaxdl.train import StopRequest, read_rows
 from tests.checkpoints import read_arrays
 from tests.scripts import ROOT
@@ -127,6 +131,8 @@ def test_pretraining_on_eight_devices_equals_one(whole, tmp_path):
     [
         (["views.first.hue=0.1"], "views.first.hue: the images have 1 channel, no"),
         (["views.size=9"], "views.size=9 is above the side of the images, 8"),
+        (["views.evaluation_size=9"], "views.evaluation_size=9 is above the side"),
+        (["views.evaluation_size=8"], "one size, that of the views, 6; wanted null"),
         (["views.mean=[0.1, 0.2]", "views.std=[1.0, 1.0]"], "views.mean has 2 values"),
     ],
 )
@@ -134,6 +140,21 @@ def test_pretraining_refuses_what_does_not_fit_the_images(tmp_path, words, messa
     config = make_config(tmp_path, *words)
     with pytest.raises(ConfigError, match=message):
         pretrain(config)
+
+
+def test_views_may_be_smaller_than_the_images_whose_features_are_looked_at(tmp_path):
+    config = make_config(
+        tmp_path, "views.evaluation_size=8", "model.name=resnet8_cifar"
+    )
+    card = DatasetCard("made", ("a", "b"), (8, 8, 1), (0.5,), (0.2,), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "resnet8_cifar", functools.partial(CifarResNet, depth=8))
+        encoder = build_encoder(config, card)
+    images = jax.ShapeDtypeStruct((2, 8, 8, 1), np.uint8)
+    two_views = build_views(config, encoder, card.image_shape)
+    views = jax.eval_shape(two_views, images, key=jax.random.key(0))
+    assert [view.shape for view in views] == [(2, 6, 6, 1)] * 2
+    assert jax.eval_shape(encoder.prepare, images).shape == (2, 8, 8, 1)
 
 
 @pytest.mark.parametrize(
