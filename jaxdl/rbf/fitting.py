@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jax.core import Tracer
 
 from jaxdl.layers import RBFHead, RBFOutputs
 from jaxdl.linalg import ridge
@@ -288,7 +289,7 @@ def encode_classes(
       >>> encode_classes(jnp.array([1]), 2)
       Array([[0., 1.]], dtype=float32)
     """
-    if not isinstance(labels, jax.core.Tracer) and labels.size:
+    if not isinstance(labels, Tracer) and labels.size:
         low, high = int(jnp.min(labels)), int(jnp.max(labels))
         if low < 0 or high >= num_classes:
             raise ValueError(

@@ -201,7 +201,7 @@ def compare_metrics(
         "learned": measure_distances(
             queries.embeddings, examples.embeddings, head, parts
         ),
-        **{name: measure_distances(*pair, plain, bare) for name, pair in rows.items()},
+        **{name: measure_distances(q, e, plain, bare) for name, (q, e) in rows.items()},
     }
     labels = queries.label, examples.label
     return {

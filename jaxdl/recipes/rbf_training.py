@@ -311,5 +311,7 @@ def _build_optimizer(config: RBFConfig, plan: Plan) -> optax.GradientTransformat
     optimizer = build_optimizer(config.optimizer, plan.schedule)
     if not config.head.freeze_backbone:
         return optimizer
-    transforms = {"head": optimizer, "backbone": optax.set_to_zero()}
-    return optax.partition(transforms, lambda params: {name: name for name in params})
+    return optax.partition(
+        {"head": optimizer, "backbone": optax.set_to_zero()},
+        lambda params: {name: name for name in params},
+    )

@@ -132,7 +132,7 @@ def test_pretraining_on_eight_devices_equals_one(whole, tmp_path):
         (["views.first.hue=0.1"], "views.first.hue: the images have 1 channel, no"),
         (["views.size=9"], "views.size=9 is above the side of the images, 8"),
         (["views.evaluation_size=9"], "views.evaluation_size=9 is above the side"),
-        (["views.evaluation_size=8"], "one size, that of the views, 6; wanted null"),
+        (["views.size=6", "views.evaluation_size=8"], "one size, that of the views, 6"),
         (["views.mean=[0.1, 0.2]", "views.std=[1.0, 1.0]"], "views.mean has 2 values"),
     ],
 )
@@ -143,9 +143,7 @@ def test_pretraining_refuses_what_does_not_fit_the_images(tmp_path, words, messa
 
 
 def test_views_may_be_smaller_than_the_images_whose_features_are_looked_at(tmp_path):
-    config = make_config(
-        tmp_path, "views.evaluation_size=8", "model.name=resnet8_cifar"
-    )
+    config = make_config(tmp_path, "views.size=6", "views.evaluation_size=8")
     card = DatasetCard("made", ("a", "b"), (8, 8, 1), (0.5,), (0.2,), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "resnet8_cifar", functools.partial(CifarResNet, depth=8))
