@@ -43,6 +43,7 @@ from jaxdl.recipes.training import (
     run_training,
 )
 from jaxdl.train import (
+    ProgressDisplay,
     RunFolder,
     StopRequest,
     evaluate,
@@ -268,10 +269,19 @@ def _warm_up(
         mesh,
         key=key,
     )
-    for step in range(num_steps):
-        if stop.requested:
-            break
-        state = advance(state, step, 1)
+    display = ProgressDisplay(
+        num_steps=num_steps,
+        first_step=0,
+        examples_per_step=plan.batch_size,
+        steps_per_epoch=len(dataset.splits["train"]) / plan.batch_size,
+    )
+    display.say(f"warm start: {num_steps} steps, then centres are looked for")
+    with display:
+        for step in range(num_steps):
+            if stop.requested:
+                break
+            state = advance(state, step, 1)
+            display.advance(step + 1)
     if not bool(state.finite):
         raise NonFiniteError(
             f"centers.warm_start: a step of the first {num_steps} is not finite; lower "
