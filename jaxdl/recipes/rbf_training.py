@@ -82,7 +82,7 @@ def train_rbf(
     keys = jax.random.split(jax.random.key(config.run.seed), 3)
     variables, notes = _build_variables(config, run, classifier, card, key=keys[0])
     if not run.checkpoints.exists():
-        variables = _find_start(
+        variables = _place_start(
             config, classifier, variables, dataset, mesh, plan, stop, key=keys[2]
         )
     task = _build_task(config, classifier, card, run)
@@ -131,19 +131,18 @@ def build_rbf_classifier(config: RBFConfig, card: DatasetCard) -> Classifier:
     """
     backbone = build_model(config.model, num_classes=0)
     check_image_size(backbone, card.image_shape)
-    section = config.head
     head = RBFHead(
-        num_centers=section.num_centers,
+        num_centers=config.head.num_centers,
         num_classes=len(card.class_names),
-        embedding_size=section.embedding_size,
-        metric=section.metric,
-        per_center_metric=section.per_center_metric,
-        kernel=section.kernel,
-        nonnegative=section.nonnegative,
+        embedding_size=config.head.embedding_size,
+        metric=config.head.metric,
+        per_center_metric=config.head.per_center_metric,
+        kernel=config.head.kernel,
+        nonnegative=config.head.nonnegative,
         dropout_rate=config.loss.activation_dropout,
     )
     return Classifier(
-        model=RBFNetwork(backbone, head, is_frozen=section.freeze_backbone),
+        model=RBFNetwork(backbone, head, is_frozen=config.head.freeze_backbone),
         num_classes=len(card.class_names),
         mean=card.mean,
         std=card.std,
@@ -173,7 +172,7 @@ def _build_variables(
     return variables, [f"the backbone starts from {config.weights}"]
 
 
-def _find_start(
+def _place_start(
     config: RBFConfig,
     classifier: Classifier,
     variables: dict[str, Any],
@@ -298,7 +297,10 @@ def _build_task(
 ) -> Task:
     loss = config.loss
     penalties = RBFPenalties(
-        **{f.name: getattr(loss, f.name) for f in dataclasses.fields(RBFPenalties)}
+        center_repulsion=loss.center_repulsion,
+        width_prior=loss.width_prior,
+        assignment_imbalance=loss.assignment_imbalance,
+        metric_decay=loss.metric_decay,
     )
     return Task(
         loss_fn=make_rbf_loss(
