@@ -20,6 +20,7 @@ from jaxdl.models.network import Family, Network
 from jaxdl.models.projector import Projector
 from jaxdl.models.rbf_network import RBFNetwork
 from jaxdl.models.resnet import ResNet
+from jaxdl.models.small_cnn import SmallCNN
 from jaxdl.models.twins import TwinNetwork
 from jaxdl.models.vgg import VGG
 
@@ -55,6 +56,7 @@ MODELS = {
     "resnet50_v2": functools.partial(ResNet, depth=50, version="v2"),
     "resnet101_v2": functools.partial(ResNet, depth=101, version="v2"),
     "resnet152_v2": functools.partial(ResNet, depth=152, version="v2"),
+    "small_cnn": SmallCNN,
     "vgg11": functools.partial(VGG, depth=11),
     "vgg13": functools.partial(VGG, depth=13),
     "vgg16": functools.partial(VGG, depth=16),
@@ -86,5 +88,6 @@ __all__ = [
     "Projector",
     "RBFNetwork",
     "ResNet",
+    "SmallCNN",
     "TwinNetwork",
 ]

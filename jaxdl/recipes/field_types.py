@@ -43,6 +43,7 @@ ModelName = Literal[
     "resnet50_v2",
     "resnet101_v2",
     "resnet152_v2",
+    "small_cnn",
     "vgg11",
     "vgg13",
     "vgg16",

@@ -22,8 +22,8 @@ from tests.models.shapes import (
 )
 
 # ImageNet: 1000 classes, as published by torchvision. CIFAR: 10 classes; those of 20
-# to 110 layers as published with trained networks, that of 8 counted by hand, as is
-# the dense network on 28 x 28 grey pixels.
+# to 110 layers as published with trained networks, that of 8 counted by hand, as are
+# the small networks on 28 x 28 grey pixels.
 PARAMETERS = {
     "alexnet": 61_100_840,
     "efficientnet_b0": 5_288_548,
@@ -42,6 +42,7 @@ PARAMETERS = {
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
+    "small_cnn": 160 + 4640 + 36_992 + 295_168 + 2570,
     "vgg11": 132_863_336,
     "vgg13": 133_047_848,
     "vgg16": 138_357_544,

@@ -15,7 +15,7 @@ FAST = {
     *("alexnet", "efficientnet_b0", "googlenet", "plain8_cifar", "resnet8_cifar"),
     *("resnet18", "resnet18_v2", "vgg11", "vgg13_bn"),
 }
-UNPUBLISHED = {"mlp"}
+UNPUBLISHED = {"mlp", "small_cnn"}
 NAMES = [
     name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
     for name in MODELS
