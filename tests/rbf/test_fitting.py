@@ -92,6 +92,7 @@ def test_fit_two_phase_reads_digits(digits):
     assert np.mean(predict_by_nearest(outputs, fit.classes) == test_y) >= 0.96
 
 
+@pytest.mark.slow
 def test_fit_two_phase_learns_an_embedding_s_centres(digits):
     x, y, *_ = digits
     head = RBFHead(20, 10, 8, kernel="gaussian")
@@ -105,6 +106,7 @@ def test_fit_two_phase_learns_an_embedding_s_centres(digits):
     np.testing.assert_allclose(centers, middles, atol=0.05)
 
 
+@pytest.mark.slow
 def test_descend_keeps_the_best_it_met():
     x = jnp.linspace(-1.0, 1.0, 20)[:, None]
     head = make_network(4, 1)
@@ -115,6 +117,7 @@ def test_descend_keeps_the_best_it_met():
     np.testing.assert_allclose(error, losses.min(), rtol=1e-3, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_descend_pulls_centres_to_examples():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(40, 2)), jnp.float32)
     head = make_network(3, 1)
