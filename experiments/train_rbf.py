@@ -12,7 +12,7 @@ training images most similar to test images under the learned metric, the centre
 decided, and one page with all of it, `report.html`, that opens without a network. Any
 field can be set on the command line (head.num_centers=30), --resume continues an
 interrupted run.
-quick.yaml takes about a minute on 2 CPU cores; the README lists the other configs.
+quick.yaml takes half a minute on 2 CPU cores; the README lists the other configs.
 """
 
 from jaxdl.recipes.command_line import read_command_line, run_script
