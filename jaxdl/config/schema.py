@@ -168,6 +168,9 @@ def _describe_annotation(annotation: Any, bounds: str = "") -> str:
         return " or ".join(_describe_annotation(a, bounds) for a in arguments)
     if origin in (tuple, list):
         return f"list of {_describe_annotation(arguments[0])}"
+    if origin is dict:
+        keys, values = map(_describe_annotation, arguments)
+        return f"mapping of {keys} to {values}"
     if origin is Annotated:
         inner = [item for item in arguments[1:] if isinstance(item, FieldInfo)]
         metadata = [bound for item in inner for bound in item.metadata]

@@ -21,6 +21,7 @@ from jaxdl.models.projector import Projector
 from jaxdl.models.rbf_network import RBFNetwork
 from jaxdl.models.resnet import ResNet
 from jaxdl.models.small_cnn import SmallCNN
+from jaxdl.models.splits import Splits, list_splits, split_pair
 from jaxdl.models.twins import TwinNetwork
 from jaxdl.models.vgg import VGG
 
@@ -89,5 +90,8 @@ __all__ = [
     "RBFNetwork",
     "ResNet",
     "SmallCNN",
+    "Splits",
     "TwinNetwork",
+    "list_splits",
+    "split_pair",
 ]

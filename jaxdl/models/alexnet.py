@@ -12,6 +12,7 @@ from jaxdl.layers import (
 )
 from jaxdl.models.hidden_layers import apply_hidden_layers
 from jaxdl.models.network import Family, Network
+from jaxdl.models.splits import Splits, split_pair
 from jaxdl.typing import Array, Float
 
 
@@ -53,6 +54,15 @@ class AlexNet(Network, kw_only=True):
             kernel_init=torch_uniform(),
             bias_init=torch_uniform_bias,
             smallest_side=63,
+        )
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Convolutions two by two, and both hidden dense layers."""
+        return (
+            *split_pair("conv1", "conv2", between="norm1"),
+            *split_pair("conv3", "conv4", between="norm3"),
+            *split_pair("fc1", "fc2"),
         )
 
     def encode(

@@ -8,6 +8,7 @@ from jaxdl.layers import BasicBlock, global_average_pool, kaiming_normal, zeros_
 from jaxdl.models.inputs import InputSpec
 from jaxdl.models.network import Family, Network
 from jaxdl.models.resnet import apply_stages, apply_stem
+from jaxdl.models.splits import Splits, split_pair
 from jaxdl.typing import Array, Float
 
 
@@ -61,6 +62,13 @@ class CifarResNet(Network, kw_only=True):
             dense_bias_init=zeros_bias,
             in_torchvision=False,
             images=InputSpec(image_size=32, resize_size=32),
+        )
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Both convolutions of each block."""
+        return split_pair(
+            r"/block\d+/conv1", r"/block\d+/conv2", between=r"/block\d+/norm1"
         )
 
     def encode(

@@ -6,6 +6,7 @@ from jaxdl.layers import kaiming_normal, zeros_bias
 from jaxdl.models.hidden_layers import apply_hidden_layers
 from jaxdl.models.inputs import InputSpec
 from jaxdl.models.network import Family, Network
+from jaxdl.models.splits import Splits, split_pair
 from jaxdl.typing import Array, Float
 
 
@@ -51,6 +52,11 @@ class ImageMLP(Network, kw_only=True):
             in_torchvision=False,
             images=InputSpec(image_size=28, resize_size=28, channels=1),
         )
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Both hidden layers."""
+        return split_pair("fc1", "fc2")
 
     def encode(
         self, images: Float[Array, "batch height width channels"], *, train: bool

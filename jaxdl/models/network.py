@@ -26,6 +26,7 @@ from jaxdl.layers import (
 )
 from jaxdl.layers.tables import choose
 from jaxdl.models.inputs import IMAGENET, InputSpec
+from jaxdl.models.splits import Splits
 from jaxdl.typing import Array, Float
 
 _TABLES = {
@@ -141,6 +142,11 @@ class Network(nn.Module, kw_only=True):
     def describe_family(self) -> Family:
         """What this network is unless its options say otherwise."""
         raise NotImplementedError
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Which layers are split where devices share the parameters; () for none."""
+        return ()
 
     def encode(
         self, images: Float[Array, "batch height width channels"], *, train: bool

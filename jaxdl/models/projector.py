@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxdl.layers import Dense, Style, torch_uniform, torch_uniform_bias
+from jaxdl.models.splits import Splits, split_pair
 from jaxdl.typing import Array, Float
 
 
@@ -53,6 +54,16 @@ class Projector(nn.Module, kw_only=True):
             )
         super().__post_init__()
         self._make_style()
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Layers two by two; an odd last one by its outputs, the embeddings."""
+        splits, count = (), len(self.widths)
+        for index in range(1, count, 2):
+            splits += split_pair(
+                f"dense{index}", f"dense{index + 1}", between=f"norm{index}"
+            )
+        return (*splits, (f"dense{count}/", "outputs")) if count % 2 else splits
 
     @nn.compact
     def __call__(

@@ -5,6 +5,7 @@ from jax import lax
 
 from jaxdl.layers import RBFHead, RBFOutputs
 from jaxdl.models.network import Network
+from jaxdl.models.splits import Splits, list_splits
 from jaxdl.typing import Array, Float
 
 
@@ -51,6 +52,11 @@ class RBFNetwork(nn.Module):
                 f"num_classes={self.backbone.num_classes}"
             )
         super().__post_init__()
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Those of the backbone; the head is small."""
+        return list_splits(self.backbone)
 
     def __call__(
         self, images: Float[Array, "batch height width channels"], *, train: bool

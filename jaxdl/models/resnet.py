@@ -16,6 +16,7 @@ from jaxdl.layers import (
     max_pool,
 )
 from jaxdl.models.network import Family, Network, check_choice
+from jaxdl.models.splits import Splits, split_pair
 from jaxdl.typing import Array, Float
 
 Version = Literal["v1", "v1.5", "v2"]
@@ -83,6 +84,19 @@ class ResNet(Network, kw_only=True):
     def describe_family(self) -> Family:
         """BatchNorm and ReLU; torchvision has version 1.5 alone."""
         return Family(in_torchvision=self.version == "v1.5")
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """The last two convolutions of each block."""
+        block_type, _ = _STAGES[self.depth]
+        last = 3 if block_type is Bottleneck else 2
+        # Of v2, norms come before their convolution.
+        norm = last if self.version == "v2" else last - 1
+        return split_pair(
+            rf"/block\d+/conv{last - 1}",
+            rf"/block\d+/conv{last}",
+            between=rf"/block\d+/norm{norm}",
+        )
 
     def encode(
         self, images: Float[Array, "batch height width channels"], *, train: bool

@@ -10,6 +10,7 @@ from jaxdl.layers import (
 )
 from jaxdl.models.inputs import InputSpec
 from jaxdl.models.network import Family, Network
+from jaxdl.models.splits import Splits, split_pair
 from jaxdl.typing import Array, Float
 
 
@@ -47,6 +48,16 @@ class SmallCNN(Network, kw_only=True):
             in_torchvision=False,
             images=InputSpec(image_size=28, resize_size=28, channels=1),
         )
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Convolutions two by two."""
+        splits = ()
+        for index in range(1, len(self.widths), 2):
+            splits += split_pair(
+                f"conv{index}", f"conv{index + 1}", between=f"norm{index}"
+            )
+        return splits
 
     def encode(
         self, images: Float[Array, "batch height width channels"], *, train: bool

@@ -3,6 +3,7 @@
 import flax.linen as nn
 
 from jaxdl.models.network import Network
+from jaxdl.models.splits import Splits, list_splits
 from jaxdl.typing import Array, Float
 
 
@@ -47,6 +48,11 @@ class TwinNetwork(nn.Module):
                 f"num_classes={self.backbone.num_classes}"
             )
         super().__post_init__()
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Those of the backbone and of the projector."""
+        return list_splits(self.backbone) + list_splits(self.projector)
 
     def __call__(
         self, images: Float[Array, "batch height width channels"], *, train: bool

@@ -11,6 +11,7 @@ from jaxdl.layers import (
 )
 from jaxdl.models.hidden_layers import apply_hidden_layers
 from jaxdl.models.network import Family, Network, check_choice
+from jaxdl.models.splits import Splits, split_pair
 from jaxdl.typing import Array, Float
 
 _CONVOLUTIONS = {
@@ -100,6 +101,20 @@ class VGG(Network, kw_only=True):
             dense_bias_init=zeros_bias,
             smallest_side=32,
         )
+
+    @nn.nowrap
+    def list_splits(self) -> Splits:
+        """Convolutions two by two, and both hidden dense layers."""
+        splits = split_pair("fc1", "fc2")
+        for stage, count in enumerate(_CONVOLUTIONS[self.depth], start=1):
+            for index in range(1, count, 2):
+                prefix = f"stage{stage}/"
+                splits += split_pair(
+                    f"{prefix}conv{index}",
+                    f"{prefix}conv{index + 1}",
+                    between=f"{prefix}norm{index}",
+                )
+        return splits
 
     def encode(
         self, images: Float[Array, "batch height width channels"], *, train: bool

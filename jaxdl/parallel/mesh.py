@@ -41,7 +41,7 @@ def make_mesh(
         if count % model:
             raise ValueError(
                 f"model={model} does not divide the {count} devices; "
-                f"possible sizes: {_divisors(count)}"
+                f"possible sizes: {list_divisors(count)}"
             )
         data = count // model
     if data * model > count:
@@ -53,5 +53,17 @@ def make_mesh(
     return Mesh(grid, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
-def _divisors(number: int) -> str:
+def list_divisors(number: int) -> str:
+    """The sizes that divide a number, for a message.
+
+    Args:
+      number: at least 1.
+
+    Returns:
+      Separated by commas.
+
+    Example:
+      >>> list_divisors(6)
+      '1, 2, 3, 6'
+    """
     return ", ".join(str(d) for d in range(1, number + 1) if number % d == 0)

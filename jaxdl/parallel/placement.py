@@ -1,5 +1,6 @@
 """How arrays are laid over a mesh: batches split, parameters by path pattern."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +9,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxdl.parallel.layouts import choose_partition
 from jaxdl.trees import path_string
 
-Rules = Sequence[tuple[str, PartitionSpec]]
-"""(pattern searched in the leaf's path, axes it is split over); the first wins."""
+Rules = Sequence[tuple[str, PartitionSpec | str]]
+"""(pattern searched in the leaf's path, a partition or a word of `choose_partition`);
+the first wins."""
 
 
 def replicated_sharding(mesh: Mesh) -> NamedSharding:
@@ -28,17 +31,18 @@ def tree_shardings(tree: Any, mesh: Mesh, *, rules: Rules = ()) -> Any:
     """A sharding for every leaf of a tree, from rules on its path.
 
     Args:
-      tree: arrays or `jax.ShapeDtypeStruct`s; only paths and ranks are read.
+      tree: arrays or `jax.ShapeDtypeStruct`s; only paths and shapes are read.
       mesh: the mesh the rules' axes belong to.
       rules: (regular expression, partition) pairs, tried in order; a leaf that none
-        matches is replicated. Optimiser state repeats the paths of the parameters,
-        so one rule covers both.
+        matches is replicated, and so is one without axes. Optimiser state repeats the
+        paths of the parameters, so one rule covers both.
 
     Returns:
       The same tree with a `NamedSharding` in place of every leaf.
 
     Raises:
-      ValueError: a rule with more axes than the leaf it matches has.
+      ValueError: a rule with more axes than the leaf it matches has, or see
+        `choose_partition`.
 
     Example:
       >>> from jaxdl.parallel import make_mesh
@@ -51,7 +55,9 @@ def tree_shardings(tree: Any, mesh: Mesh, *, rules: Rules = ()) -> Any:
     def place(path: Any, leaf: Any) -> NamedSharding:
         name = path_string(path)
         for pattern, partition in rules:
-            if re.search(pattern, name):
+            if re.search(pattern, name) and leaf.shape:
+                if isinstance(partition, str):
+                    partition = choose_partition(leaf.shape, partition, mesh, name=name)
                 if len(partition) > len(leaf.shape):
                     raise ValueError(
                         f"rule {pattern!r} splits {len(partition)} axes, but {name} "
@@ -61,6 +67,26 @@ def tree_shardings(tree: Any, mesh: Mesh, *, rules: Rules = ()) -> Any:
         return replicated_sharding(mesh)
 
     return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def bytes_per_device(tree: Any) -> int:
+    """What a tree takes on the device that holds the most of it.
+
+    Args:
+      tree: arrays that are placed, or `jax.ShapeDtypeStruct`s with a sharding.
+
+    Returns:
+      Bytes; each leaf as large as its largest share.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> bytes_per_device({"kernel": jnp.ones((4, 10)), "bias": jnp.ones(10)})
+      200
+    """
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )
 
 
 def padded_batch_size(batch_size: int, mesh: Mesh) -> int:

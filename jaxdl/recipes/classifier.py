@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from jaxdl.data import Split
 from jaxdl.metrics import compute_classification, init_classification
+from jaxdl.models import list_splits
 from jaxdl.recipes.build import (
     build_augment,
     build_optimizer,
@@ -117,6 +118,7 @@ def _build_task(
         empty_totals=init_classification(classifier.num_classes),
         compute=compute_classification,
         activations_fn=make_activations(classifier, augment=augment),
+        splits=list_splits(classifier.model),
     )
 
 

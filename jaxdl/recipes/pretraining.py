@@ -15,6 +15,7 @@ from jaxdl.losses import (
     describe_barlow_twins_cost,
 )
 from jaxdl.metrics import init_classification
+from jaxdl.models import list_splits
 from jaxdl.recipes.barlow_twins import (
     TwinEncoder,
     TwoViews,
@@ -92,6 +93,7 @@ def pretrain_barlow_twins(
         compute=compute_twins,
         best_metric="neighbor_accuracy",
         watch=make_watch(config, encoder, two_views, dataset, run, mesh),
+        splits=list_splits(encoder.model),
     )
     optimizer = build_twins_optimizer(config, plan)
     training = build_training(

@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 from jaxdl.config import STRICT, Conflict
 from jaxdl.recipes.configs import find_batch_conflicts, find_rate_conflicts
 from jaxdl.recipes.field_types import IntervalText
+from jaxdl.recipes.layout import LayoutSection
 from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import (
     AugmentSection,
@@ -140,6 +141,7 @@ class RBFConfig:
     augment: AugmentSection = Field(default_factory=AugmentSection)
     report: RBFReportSection = Field(default_factory=RBFReportSection)
     mesh: MeshSection = Field(default_factory=MeshSection)
+    layout: LayoutSection = Field(default_factory=LayoutSection)
     run: RunSection = Field(default_factory=RunSection)
 
     def find_conflicts(self) -> list[Conflict]:

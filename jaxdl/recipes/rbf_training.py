@@ -13,7 +13,7 @@ from jaxdl.data import Dataset
 from jaxdl.durations import duration_steps, parse_duration
 from jaxdl.errors import ConfigError, NonFiniteError
 from jaxdl.layers import RBFHead
-from jaxdl.models import RBFNetwork
+from jaxdl.models import RBFNetwork, list_splits
 from jaxdl.rbf import choose_widths, find_centers, place_centers
 from jaxdl.recipes.build import (
     build_augment,
@@ -253,6 +253,7 @@ def _warm_up(
         evaluation_step=lambda *_: None,
         empty_totals=None,
         compute=compute_rbf,
+        splits=list_splits(classifier.model),
     )
     rate = config.optimizer.learning_rate
     warm = dataclasses.replace(
@@ -315,6 +316,7 @@ def _build_task(
         empty_totals=init_rbf_totals(classifier.num_classes),
         compute=compute_rbf,
         watch=make_embedding_watch(classifier, run),
+        splits=list_splits(classifier.model),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jaxdl.models import Splits
 from jaxdl.train import Intervals, LossFunction
 
 Numbers = Mapping[str, Any]
@@ -24,6 +25,7 @@ class Task:
       watch: `watch(step, params, model_state, outputs) -> numbers`, asked at each
         evaluation with the outputs for the validation split; for what is no sum over
         examples.
+      splits: see `jaxdl.models.list_splits`.
     """
 
     loss_fn: LossFunction
@@ -33,6 +35,7 @@ class Task:
     best_metric: str = "accuracy"
     activations_fn: Callable[..., Mapping[str, Any]] | None = None
     watch: Callable[..., Numbers] | None = None
+    splits: Splits = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import optax
 from jax.sharding import Mesh
 
 from jaxdl.data import ArraySplit, Dataset
-from jaxdl.parallel import tree_shardings
+from jaxdl.errors import ConfigError
+from jaxdl.parallel import bytes_per_device, tree_shardings
 from jaxdl.recipes.barlow_twins_config import ViewsSection
 from jaxdl.recipes.build import (
     build_channel_statistics,
@@ -20,6 +21,7 @@ from jaxdl.recipes.build import (
     check_batch_size,
 )
 from jaxdl.recipes.fit import Fit
+from jaxdl.recipes.layout import LayoutSection, build_rules
 from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import AugmentSection, DataSection, MeshSection, RunSection
 from jaxdl.recipes.task import Plan, Task
@@ -35,6 +37,7 @@ from jaxdl.train import (
     make_streamed_advance,
     make_train_step,
 )
+from jaxdl.trees import named_leaves
 from jaxdl.typing import PRNGKey
 
 _SCAN_STEPS = 32
@@ -63,6 +66,11 @@ class TrainingConfig(Protocol):
     @property
     def mesh(self) -> MeshSection:
         """On which devices."""
+        ...
+
+    @property
+    def layout(self) -> LayoutSection:
+        """What is split over them."""
         ...
 
     @property
@@ -168,6 +176,9 @@ def build_training(
 
     Returns:
       See `jaxdl.train.TrainState` and `jaxdl.train.Advance`.
+
+    Raises:
+      ConfigError: the layout does not fit the parameters or the devices.
     """
     train_split = dataset.splits["train"]
     batch = {
@@ -184,7 +195,16 @@ def build_training(
         ema=config.optimizer.ema_decay is not None,
         key=key,
     )
-    shardings = tree_shardings(state, mesh)
+    rules = build_rules(
+        config.layout,
+        task.splits,
+        list(named_leaves(state.params)),
+        model_size=mesh.shape["model"],
+    )
+    try:
+        shardings = tree_shardings(state, mesh, rules=rules)
+    except ValueError as error:
+        raise ConfigError(f"mesh.model: {error}; or see layout.rules") from None
     state = jax.device_put(state, shardings)
     step = make_train_step(
         task.loss_fn,
@@ -262,7 +282,7 @@ def run_training(
             wandb=config.run.wandb,
             config=logged_config,
         )
-        for note in [*notes, *_list_circumstances(fit)]:
+        for note in [*notes, *_list_circumstances(fit, state)]:
             fit.display.say(note)
         state = fit.run(advance)
         finished = int(state.step) == plan.num_steps and not stop.requested
@@ -294,7 +314,7 @@ def describe_data(card: DatasetCard) -> str:
     return f"{card.name}: {sizes}; {len(card.class_names)} classes, images {shape}"
 
 
-def _list_circumstances(fit: Fit) -> list[str]:
+def _list_circumstances(fit: Fit, state: TrainState) -> list[str]:
     """The devices, what went wrong while opening the run, and where it starts."""
     devices, shape = fit.mesh.devices.ravel(), fit.mesh.shape
     is_resident = isinstance(fit.dataset.splits["train"], ArraySplit)
@@ -304,6 +324,14 @@ def _list_circumstances(fit: Fit) -> list[str]:
         f"train split {'on the device' if is_resident else 'streamed'}",
         *(f"warning: {warning}" for warning in fit.warnings),
     ]
+    parts = {"parameters": state.params, "optimiser": state.optimizer_state}
+    shares = []
+    for name, tree in parts.items():
+        total = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) / 2**20
+        shares.append((name, bytes_per_device(tree) / 2**20, total))
+    if any(kept < total for _, kept, total in shares):
+        told = [f"{name} {kept:.2f} of {total:.2f} MiB" for name, kept, total in shares]
+        lines.append(f"each device keeps: {', '.join(told)}")
     if fit.first_step:
         lines.append(f"resumed after step {fit.first_step} of {fit.plan.num_steps}")
     return lines

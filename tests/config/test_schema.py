@@ -34,6 +34,16 @@ class Schema:
     inner: Inner = Field(default_factory=Inner)
 
 
+@dataclass(frozen=True, config=STRICT)
+class Mapping:
+    rules: dict[str, Literal["near", "far"]] = Field(default_factory=dict)
+
+
+def test_describe_fields_writes_a_mapping_with_both_its_types():
+    (field,) = describe_fields(Mapping)
+    assert field.type == "mapping of text to near or far"
+
+
 def test_describe_fields_gives_type_default_and_documentation():
     assert describe_fields(Schema) == [
         FieldDescription("size", "int", "required", ""),

@@ -6,6 +6,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxdl.parallel import (
     batch_sharding,
+    bytes_per_device,
     make_mesh,
     padded_batch_size,
     replicated_sharding,
@@ -58,3 +59,11 @@ def test_padded_batch_size_is_the_next_multiple(size, padded):
 def test_batch_sharding_at_another_axis():
     x = jax.device_put(np.zeros((3, 16)), batch_sharding(make_mesh(), axis=1))
     assert x.addressable_shards[0].data.shape == (3, 2)
+
+
+def test_bytes_per_device_counts_shares_of_what_is_split():
+    mesh = make_mesh(data=4, model=2)
+    tree = {"kernel": jnp.ones((8, 6)), "bias": jnp.ones(6), "step": jnp.int32(0)}
+    shardings = tree_shardings(tree, mesh, rules=[("kernel", P("data", "model"))])
+    placed = jax.device_put(tree, shardings)
+    assert bytes_per_device(placed) == 4 * (2 * 3 + 6 + 1)
