@@ -8,10 +8,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LEVELS = {
     0: ("typing", "errors"),
-    1: ("config", "durations", "trees", "report", "linalg"),
+    1: ("config", "durations", "trees", "report", "linalg", "costs"),
     2: ("losses", "metrics", "optim", "augment", "layers", "parallel"),
     3: ("models", "data", "diagnose"),
-    4: ("weights", "train", "compression", "rbf"),
+    4: ("weights", "train", "compression", "rbf", "federated"),
     5: ("recipes",),
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
