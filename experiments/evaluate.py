@@ -4,9 +4,10 @@
     python experiments/evaluate.py exported.safetensors
     python experiments/evaluate.py resnet18.pth model.name=resnet18 data.source=...
 
-One pass, every example once: the numbers do not depend on the batch size or on the
-number of devices. A weights file is one exported from a run, which needs no more words,
-or .safetensors, .npz or .pth in PyTorch's layout. Takes seconds on the digits.
+RUN_FOLDER is one of train_classifier.py or train_rbf.py, or a variant of a study. One
+pass, every example once: the numbers do not depend on the batch size or on the number
+of devices. A weights file is one exported from a run, which needs no more words, or
+.safetensors, .npz or .pth in PyTorch's layout. Takes seconds on the digits.
 """
 
 from jaxdl.recipes.command_line import read_run_command_line, run_script

@@ -5,7 +5,9 @@
 
 Prints the most probable classes of each image file (JPEG, PNG or WebP), prepared as
 in training. The classes of a weights file have names if it was exported from a run,
-numbers otherwise. Takes seconds.
+numbers otherwise. Of a run of train_rbf.py it also prints which centre is nearest, the
+class that the network gives to that centre, and how many of its widths away the image
+is: far ones are unknown. Takes seconds.
 """
 
 from jaxdl.recipes.command_line import read_run_command_line, run_script

@@ -75,9 +75,10 @@ def list_classifiers():
         config, name = load(path), f"{path.parent.name}/{path.stem}"
         if type(config) is ClassifierConfig:
             found[name] = config
-        elif isinstance(config, ClassifierConfig):
+        elif hasattr(config, "list_variants"):
             for variant in config.list_variants():
-                found[f"{name}/{variant.name}"] = variant.config
+                if type(variant.config) is ClassifierConfig:
+                    found[f"{name}/{variant.name}"] = variant.config
     return found
 
 

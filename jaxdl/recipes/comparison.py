@@ -1,4 +1,4 @@
-"""Training variants of a classifier one after another, and comparing what came out."""
+"""Training variants of a config one after another, and comparing what came out."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,18 +11,20 @@ from rich.console import Console
 
 from jaxdl.errors import NonFiniteError
 from jaxdl.recipes.classifier import train_classifier
-from jaxdl.recipes.configs import ClassifierConfig
 from jaxdl.recipes.runs import open_run
 from jaxdl.recipes.study import Row, finish_study
-from jaxdl.recipes.variants import ComparisonConfig, Variant, vary
+from jaxdl.recipes.variants import Comparison, Variant, vary
 from jaxdl.report import Curve, plot_variants
 from jaxdl.train import RunFolder, StopRequest, read_rows, write_json
 
 Results = Mapping[str, Sequence[Row]]
 """By name of the variant, a row of the table for each seed."""
 
-_SHOWN = ("train_loss", "train_accuracy", "scored_train_accuracy", "test_accuracy")
+SHOWN = ("train_loss", "train_accuracy", "scored_train_accuracy", "test_accuracy")
 """Columns whose mean and deviation over the seeds are told."""
+
+_SUMMED = (*SHOWN, "test_loss", "best_test_accuracy", "seconds")
+"""Those of the summary."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class _Job:
     """One training of one variant."""
 
     variant: Variant
-    config: ClassifierConfig
+    config: Any
     folder: RunFolder
 
     @property
@@ -44,20 +46,23 @@ class _Job:
 
 
 def compare_classifiers(
-    config: ComparisonConfig,
+    config: Comparison,
     run: RunFolder,
     stop: StopRequest,
     *,
     title: str,
     metrics: Sequence[tuple[str, str]] = (("train", "loss"), ("validation", "error")),
     draw: Callable[[Results, Path], None] | None = None,
+    train: Callable[..., int] = train_classifier,
+    extend: Callable[[Results], Results] = lambda results: results,
+    shown: Sequence[str] = SHOWN,
 ) -> int:
     """Trains every variant of a config with every seed, then compares them.
 
-    Each training is a classifier run of its own in `variants/<name>-seed<n>` of the
-    run folder, where `evaluate.py` and the like find what they need. Those that are
-    finished are not repeated, the interrupted one is continued. One that ends at a
-    number that is not finite is noted as such, and the next one begins.
+    Each training is a run of its own in `variants/<name>-seed<n>` of the run folder,
+    where `evaluate.py` and the like find what they need. Those that are finished are
+    not repeated, the interrupted one is continued. One that ends at a number that is
+    not finite is noted as such, and the next one begins.
 
     Args:
       config: tells the variants and the seeds.
@@ -66,6 +71,10 @@ def compare_classifiers(
       title: of the table on the screen.
       metrics: see `jaxdl.report.plot_variants`.
       draw: draws more figures from the results, into the folder given.
+      train: `train(config, run, stop, resume_name=...)`, given the config of a variant
+        with a seed; leaves what `train_classifier` does.
+      extend: adds columns to the results, once they are all there.
+      shown: columns to show on the screen; numbers of runs that finished.
 
     Returns:
       The exit status: 0, or 128 + signal after a requested stop. With 0, `table.csv`,
@@ -84,7 +93,7 @@ def compare_classifiers(
             say(f"{heading}: finished before")
             continue
         say(heading)
-        failure = _train(job, run, stop)
+        failure = _train(job, run, stop, train)
         if failure:
             say(f"{job.folder.path.name} diverged, the next one begins: {failure}")
     if stop.requested:
@@ -95,24 +104,26 @@ def compare_classifiers(
         )
         say(f"run folder: {run.path}")
         return stop.exit_status
-    results: dict[str, list[Row]] = {}
+    read: dict[str, list[Row]] = {}
     for job in jobs:
-        results.setdefault(job.variant.name, []).append(_read_result(job))
+        read.setdefault(job.variant.name, []).append(_read_result(job))
+    results = extend(read)
+    columns = tuple(dict.fromkeys((*_SUMMED, *shown)))
     plot_variants(_read_curves(jobs), run.path / "curves.png", metrics=metrics)
     if draw is not None:
         draw(results, run.path)
     finish_study(
         run,
         table=[row for rows in results.values() for row in rows],
-        shown=[_show(job.variant, results) for job in jobs[: len(results)]],
-        summary={name: _summarise(rows) for name, rows in results.items()},
+        shown=[_show(job.variant, results, shown) for job in jobs[: len(results)]],
+        summary={name: _summarise(rows, columns) for name, rows in results.items()},
         title=title,
         console=console,
     )
     return 0
 
 
-def _list_jobs(config: ComparisonConfig, run: RunFolder) -> list[_Job]:
+def _list_jobs(config: Comparison, run: RunFolder) -> list[_Job]:
     """All trainings, the first seed of every variant first."""
     jobs = []
     for index in range(config.study.num_seeds):
@@ -125,17 +136,23 @@ def _list_jobs(config: ComparisonConfig, run: RunFolder) -> list[_Job]:
                 "run.seed": seed,
             }
             folder = RunFolder(run.variants / name)
-            jobs.append(_Job(variant, vary(variant.config, changes), folder))
+            jobs.append(_Job(variant, _vary_alike(variant.config, changes), folder))
     return jobs
 
 
-def _train(job: _Job, run: RunFolder, stop: StopRequest) -> str | None:
+def _vary_alike(config: Any, changes: Mapping[str, Any]) -> Any:
+    return vary(config, changes, schema=type(config))
+
+
+def _train(
+    job: _Job, run: RunFolder, stop: StopRequest, train: Callable[..., int]
+) -> str | None:
     """One training; tells why it could not be finished, if so."""
     # Whether or not the comparison is resumed: its folder is locked, and new if not.
-    resumed = vary(job.config, {"run.resume": True})
+    resumed = _vary_alike(job.config, {"run.resume": True})
     with open_run(resumed, experiment="variants") as folder:
         try:
-            train_classifier(resumed, folder, stop, resume_name=run.path.name)
+            train(resumed, folder, stop, resume_name=run.path.name)
         except NonFiniteError as error:
             failure = str(error).partition(";")[0]
             write_json(job.failure, {"reason": failure})
@@ -161,13 +178,14 @@ def _read_result(job: _Job) -> Row:
     final, best = summary["final"], summary["best"]
     row |= {
         "status": "finished",
-        "steps": summary["num_steps"],
+        "steps": summary["num_steps"] + summary.get("warm_start_steps", 0),
         "parameters": summary["parameters"],
         "seconds": final["seconds"],
         "train_loss": final["train"]["loss"],
         "train_accuracy": final["train"]["accuracy"],
     }
     if "train_scored" in final:
+        row["scored_train_loss"] = final["train_scored"]["loss"]
         row["scored_train_accuracy"] = final["train_scored"]["accuracy"]
     return row | {
         "validation_accuracy": final["validation"]["accuracy"],
@@ -192,32 +210,38 @@ def _read_curves(jobs: Sequence[_Job]) -> list[Curve]:
     ]
 
 
-def _summarise(rows: Sequence[Row]) -> dict[str, Any]:
+def _summarise(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, Any]:
     """Counts of a variant's runs; mean and deviation over those that finished."""
     finished = [row for row in rows if row["status"] == "finished"]
     summary: dict[str, Any] = {"runs": len(rows), "finished": len(finished)}
-    for column in (*_SHOWN, "best_test_accuracy", "seconds"):
-        values = [row[column] for row in finished if column in row]
+    for column in columns:
+        values = [row[column] for row in finished if row.get(column) is not None]
         if values:
-            std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            summary[column] = {"mean": float(np.mean(values)), "std": std}
+            count = len(values)
+            std = float(np.std(values, ddof=1)) if count > 1 else None
+            summary[column] = {
+                "mean": float(np.mean(values)),
+                "std": std,
+                "standard_error": None if std is None else std / count**0.5,
+            }
     return summary
 
 
-def _show(variant: Variant, results: Results) -> Row:
+def _show(variant: Variant, results: Results, shown: Sequence[str]) -> Row:
     """A line on the screen for all seeds of a variant."""
-    summary = _summarise(results[variant.name])
+    summary = _summarise(results[variant.name], shown)
     row = dict(variant.settings)
-    for column in _SHOWN:
+    for column in shown:
         if any(column in r for rows in results.values() for r in rows):
-            row[column.replace("_", " ")] = _write_spread(summary.get(column))
+            spread = summary.get(column)
+            row[column.replace("_", " ")] = _write_spread(spread, summary["finished"])
     if any(r["status"] != "finished" for rows in results.values() for r in rows):
         row["finished"] = f"{summary['finished']} of {summary['runs']}"
     return row
 
 
-def _write_spread(spread: Mapping[str, Any] | None) -> str:
+def _write_spread(spread: Mapping[str, Any] | None, num_finished: int) -> str:
     if spread is None:
-        return "diverged"
+        return "" if num_finished else "diverged"
     deviation = "" if spread["std"] is None else f" ± {spread['std']:.4f}"
     return f"{spread['mean']:.4f}{deviation}"

@@ -18,9 +18,9 @@ from jaxdl.parallel import tree_shardings
 from jaxdl.recipes.barlow_twins import PROBE, crop_middle, init_probe
 from jaxdl.recipes.barlow_twins_config import BarlowTwinsConfig
 from jaxdl.recipes.build import build_model
-from jaxdl.recipes.configs import ClassifierConfig
 from jaxdl.recipes.fit import collect_outputs
-from jaxdl.recipes.source_run import read_source_config
+from jaxdl.recipes.rbf_config import RBFConfig
+from jaxdl.recipes.source_run import SourceConfig, read_source_config
 from jaxdl.recipes.trained import (
     DatasetCard,
     build_classifier,
@@ -84,7 +84,7 @@ class FrozenEncoder:
     backbone: Backbone
     params: Any
     model_state: Any
-    config: BarlowTwinsConfig | ClassifierConfig
+    config: SourceConfig
     card: DatasetCard
     step: int | None
     origin: str
@@ -174,6 +174,8 @@ def load_encoder(
         else:
             params, model_state, step = load(classifier_shapes(classifier, card))
             variables = {"params": params, **model_state}
+        if isinstance(config, RBFConfig):
+            variables = {name: tree["backbone"] for name, tree in variables.items()}
     backbone = Backbone(
         model=build_model(config.model, num_classes=0),
         size=size,

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxdl.augment import normalize, to_float
-from jaxdl.layers import RBFOutputs, RBFParts
+from jaxdl.layers import (
+    RADIAL_KERNELS,
+    RBFOutputs,
+    RBFParts,
+    squared_distances,
+    weigh_activations,
+)
 from jaxdl.losses import (
     assignment_imbalance,
     center_repulsion,
@@ -25,7 +31,7 @@ from jaxdl.metrics import (
 from jaxdl.models import RBFNetwork
 from jaxdl.recipes.classification import Classifier
 from jaxdl.train import LossFunction
-from jaxdl.typing import Array, Batch, Params, PRNGKey
+from jaxdl.typing import Array, Batch, Float, Int, Params, PRNGKey
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,55 @@ def make_rbf_evaluation(classifier: Classifier) -> Callable[..., Any]:
         return {"classes": totals, "clusters": clusters}, rows
 
     return evaluate_batch
+
+
+class NearestCenters(NamedTuple):
+    """The centre that is nearest to each image, by the distance over its width."""
+
+    index: Int[Array, " batch"]
+    """Of the centre."""
+    label: Int[Array, " batch"]
+    """The class that the network gives to an embedding at the centre."""
+    distance: Float[Array, " batch"]
+    """In widths of the centre; more is less known."""
+
+
+def make_nearest_prediction(
+    classifier: Classifier,
+) -> Callable[..., tuple[Array, NearestCenters]]:
+    """Class scores of images, and the centres they are nearest to.
+
+    Args:
+      classifier: its model is an `RBFNetwork`.
+
+    Returns:
+      `predict(params, model_state, images) -> (logits, nearest)`, of stored images, in
+      evaluation mode.
+    """
+
+    def predict(params: Params, model_state: Any, images: Array):
+        outputs: RBFOutputs = classifier.model.apply(  # pyright: ignore
+            {"params": params, **model_state},
+            classifier.prepare(images),
+            train=False,
+            method="describe",
+        )
+        head = classifier.model.head
+        parts = head.read_parts(params["head"])
+        between = squared_distances(
+            parts.centers,
+            parts.centers,
+            weights=parts.weights,
+            transforms=parts.transforms,
+        )
+        heights = RADIAL_KERNELS[head.kernel](between, parts.widths)
+        labels = jnp.argmax(weigh_activations(heights, parts), axis=1)
+        scaled = outputs.squared_distances / jnp.square(parts.widths)[None]
+        index = jnp.argmin(scaled, axis=1)
+        distance = jnp.sqrt(jnp.min(scaled, axis=1))
+        return outputs.logits, NearestCenters(index, labels[index], distance)
+
+    return predict
 
 
 def init_rbf_totals(num_classes: int) -> dict[str, Any]:

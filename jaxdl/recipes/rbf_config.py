@@ -7,7 +7,7 @@ from pydantic.dataclasses import dataclass
 
 from jaxdl.config import STRICT, Conflict
 from jaxdl.recipes.configs import find_batch_conflicts, find_rate_conflicts
-from jaxdl.recipes.field_types import IntervalText
+from jaxdl.recipes.field_types import IntervalText, SourceName
 from jaxdl.recipes.layout import LayoutSection
 from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import (
@@ -120,6 +120,55 @@ class RBFReportSection:
     order: Literal["random", "class"] = Field(
         default="class", description="Angles of a centre's map."
     )
+    num_test_images: int = Field(
+        default=3, ge=0, description="Test images in a red frame per map, at most."
+    )
+    tsne_images: int = Field(
+        default=300,
+        ge=0,
+        le=800,
+        description="Validation images in the t-SNE maps of the training; 0: no maps.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class UnknownSection:
+    """Images of another dataset, which the network should not know.
+
+    They get the height and width of the images trained on, and their channels: grey is
+    repeated, colours become grey.
+    """
+
+    source: SourceName | None = Field(
+        default=None, description="As data.source; null: shuffled pixels alone."
+    )
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of the data, also looked for under $JAXDL_DATA_DIR.",
+    )
+    split: Literal["train", "validation", "test"] | None = Field(
+        default=None, description="Which part; null: test, or train if there is none."
+    )
+    num_images: int = Field(default=1000, ge=1, description="Images to draw from it.")
+
+    def find_conflicts(self) -> list[Conflict]:
+        """Checks that the source has the path it needs, and no other."""
+        if self.source is None:
+            given = {"path": self.path, "split": self.split}
+            message = "nothing is read from a source that is null; wanted null"
+            return [
+                Conflict((name, "source"), message)
+                for name, value in given.items()
+                if value is not None
+            ]
+        if self.source in ("idx", "cifar10", "folder") and self.path is None:
+            message = f"source {self.source!r} needs unknown.path"
+            return [Conflict(("source", "path"), message)]
+        if self.source == "digits" and self.path is not None:
+            message = "the digits are part of scikit-learn; wanted null"
+            return [Conflict(("path", "source"), message)]
+        return []
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -140,6 +189,7 @@ class RBFConfig:
     schedule: ScheduleSection = Field(default_factory=ScheduleSection)
     augment: AugmentSection = Field(default_factory=AugmentSection)
     report: RBFReportSection = Field(default_factory=RBFReportSection)
+    unknown: UnknownSection = Field(default_factory=UnknownSection)
     mesh: MeshSection = Field(default_factory=MeshSection)
     layout: LayoutSection = Field(default_factory=LayoutSection)
     run: RunSection = Field(default_factory=RunSection)

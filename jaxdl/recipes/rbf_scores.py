@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import adjusted_mutual_info_score, roc_auc_score
 
 from jaxdl.layers import RBFHead, RBFParts, squared_distances
 
@@ -57,6 +57,59 @@ def purity(counts: np.ndarray) -> float:
       0.875
     """
     return float(counts.max(axis=1).sum() / max(counts.sum(), 1))
+
+
+class CenterUse(NamedTuple):
+    """How images are spread over the centres nearest to them.
+
+    Attributes:
+      used_centers: centres with at least one image.
+      effective_centers: the exponential of the entropy of the shares: as many centres
+        with equally many images each would be as uncertain; in [1, centers].
+      largest_center_share: of the images, those at the centre with most of them.
+      adjusted_mutual_information: of centre and class; 1 where each tells the other,
+        about 0 where the assignment ignores the classes.
+    """
+
+    used_centers: int
+    effective_centers: float
+    largest_center_share: float
+    adjusted_mutual_information: float
+
+
+def measure_use(counts: np.ndarray) -> CenterUse:
+    """How many centres are in use, and whether images meet there by their classes.
+
+    Args:
+      counts: of at least one image, from `count_classes`.
+
+    Returns:
+      Numbers about the assignment of the images to centres.
+
+    Source:
+      Vinh, Epps and Bailey 2010, JMLR 11:2837, with the mean of the entropies in the
+      denominator, as scikit-learn computes it.
+
+    Example:
+      >>> use = measure_use(np.array([[2, 0], [0, 2], [0, 0]]))
+      >>> use.used_centers, round(use.effective_centers, 6)
+      (2, 2.0)
+      >>> use.largest_center_share, round(use.adjusted_mutual_information, 6)
+      (0.5, 1.0)
+    """
+    sizes = counts.sum(axis=1)
+    shares = sizes[sizes > 0] / sizes.sum()
+    centers, labels = np.indices(counts.shape).reshape(2, -1)
+    repeats = counts.ravel()
+    information = adjusted_mutual_info_score(
+        np.repeat(labels, repeats), np.repeat(centers, repeats)
+    )
+    return CenterUse(
+        used_centers=len(shares),
+        effective_centers=float(np.exp(-np.sum(shares * np.log(shares)))),
+        largest_center_share=float(shares.max()),
+        adjusted_mutual_information=float(information),
+    )
 
 
 def nearest_accuracy(counts: np.ndarray, described: Described) -> float:

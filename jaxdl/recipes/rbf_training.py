@@ -1,6 +1,8 @@
 """The run of a classifier with a radial basis function head."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,7 +24,7 @@ from jaxdl.recipes.build import (
     check_image_size,
 )
 from jaxdl.recipes.classification import Classifier
-from jaxdl.recipes.fit import collect_outputs
+from jaxdl.recipes.fit import Fit, collect_outputs
 from jaxdl.recipes.rbf import (
     RBFPenalties,
     compute_rbf,
@@ -31,7 +33,9 @@ from jaxdl.recipes.rbf import (
     make_rbf_loss,
 )
 from jaxdl.recipes.rbf_config import RBFConfig
-from jaxdl.recipes.rbf_report import make_embedding_watch, write_rbf_report
+from jaxdl.recipes.rbf_report import write_rbf_report
+from jaxdl.recipes.rbf_snapshots import make_embedding_watch, watch_start
+from jaxdl.recipes.rbf_unknown import load_unknown
 from jaxdl.recipes.start_weights import load_start_weights
 from jaxdl.recipes.task import Plan, Task
 from jaxdl.recipes.trained import DatasetCard
@@ -46,6 +50,7 @@ from jaxdl.train import (
     ProgressDisplay,
     RunFolder,
     StopRequest,
+    TrainState,
     evaluate,
     init_variables,
     make_evaluation_step,
@@ -57,6 +62,9 @@ from jaxdl.typing import PRNGKey
 
 _EMBEDDING_KEYS = ("embeddings", "label")
 
+Summarise = Callable[[Fit, RBFConfig, Classifier, DatasetCard, TrainState], bool]
+"""Writes the results of a finished run; False when a stop came before it was done."""
+
 
 def train_rbf(
     config: RBFConfig,
@@ -64,6 +72,7 @@ def train_rbf(
     stop: StopRequest,
     *,
     resume_name: str | None = None,
+    summarise: Summarise | None = None,
 ) -> int:
     """Trains or resumes the network of a config.
 
@@ -72,11 +81,16 @@ def train_rbf(
       run: its folder, locked.
       stop: asked after every step.
       resume_name: see `run_training`.
+      summarise: writes the results of a finished run instead of the report. Embeddings
+        are kept along the way for the report alone.
 
     Returns:
       The exit status: 0, or 128 + signal after a requested stop.
     """
     mesh, dataset, card = build_surroundings(config, config.augment)
+    # Before the training: hours later would be late to hear of a wrong path.
+    unknown = load_unknown(config.unknown, card.image_shape)
+    report = functools.partial(write_rbf_report, unknown=unknown)
     classifier = build_rbf_classifier(config, card)
     plan = build_plan(config, len(dataset.splits["train"]))
     keys = jax.random.split(jax.random.key(config.run.seed), 3)
@@ -85,11 +99,15 @@ def train_rbf(
         variables = _place_start(
             config, classifier, variables, dataset, mesh, plan, stop, key=keys[2]
         )
-    task = _build_task(config, classifier, card, run)
+    watch = make_embedding_watch(classifier, run) if summarise is None else None
+    task = _build_task(config, classifier, card, watch)
     optimizer = _build_optimizer(config, plan)
     training = build_training(
         config, plan, task, variables, optimizer, dataset, mesh, key=keys[1]
     )
+    if watch is not None and not run.checkpoints.exists():
+        split = dataset.splits["validation"]
+        watch_start(task, training[0], split, plan, stop, mesh=mesh)
     write_json(run.dataset, dataclasses.asdict(card))
     write_environment(run)
     count = count_parameters(variables["params"])
@@ -109,7 +127,7 @@ def train_rbf(
         training,
         logged_config=dataclasses.asdict(config),  # pyright: ignore[reportArgumentType]
         notes=[name, describe_data(card), *notes],
-        summarise=lambda fit, state: write_rbf_report(
+        summarise=lambda fit, state: (summarise or report)(
             fit, config, classifier, card, state
         ),
         resume_name=resume_name,
@@ -146,6 +164,25 @@ def build_rbf_classifier(config: RBFConfig, card: DatasetCard) -> Classifier:
         num_classes=len(card.class_names),
         mean=card.mean,
         std=card.std,
+    )
+
+
+def count_warm_steps(config: RBFConfig, num_examples: int) -> int:
+    """Steps of plain training before centres are looked for.
+
+    Args:
+      config: the resolved config.
+      num_examples: of the train split.
+
+    Returns:
+      0 without a warm start.
+    """
+    if config.centers.warm_start is None:
+        return 0
+    return duration_steps(
+        parse_duration(config.centers.warm_start),
+        num_examples=num_examples,
+        batch_size=config.data.batch_size,
     )
 
 
@@ -241,13 +278,9 @@ def _warm_up(
     key: PRNGKey,
 ) -> dict[str, Any]:
     """Trains on images as they are, by the classes alone, at a constant rate."""
-    if config.centers.warm_start is None:
+    num_steps = count_warm_steps(config, len(dataset.splits["train"]))
+    if not num_steps:
         return variables
-    num_steps = duration_steps(
-        parse_duration(config.centers.warm_start),
-        num_examples=len(dataset.splits["train"]),
-        batch_size=plan.batch_size,
-    )
     task = Task(
         loss_fn=make_rbf_loss(classifier),
         evaluation_step=lambda *_: None,
@@ -294,7 +327,7 @@ def _build_task(
     config: RBFConfig,
     classifier: Classifier,
     card: DatasetCard,
-    run: RunFolder,
+    watch: Callable[..., Any] | None,
 ) -> Task:
     loss = config.loss
     penalties = RBFPenalties(
@@ -315,7 +348,7 @@ def _build_task(
         evaluation_step=make_evaluation_step(make_rbf_evaluation(classifier)),
         empty_totals=init_rbf_totals(classifier.num_classes),
         compute=compute_rbf,
-        watch=make_embedding_watch(classifier, run),
+        watch=watch,
         splits=list_splits(classifier.model),
     )
 

@@ -12,6 +12,13 @@ from jaxdl.config import load_config
 from jaxdl.errors import ConfigError
 from jaxdl.recipes.barlow_twins_config import BarlowTwinsConfig
 from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.rbf_config import RBFConfig
+
+SourceConfig = BarlowTwinsConfig | ClassifierConfig | RBFConfig
+"""Of a run that has a trained network."""
+
+_SCHEMAS = {"projector": BarlowTwinsConfig, "centers": RBFConfig}
+"""Of runs that have a section which those of other classifiers lack."""
 
 _FREE = ("batch_size",)
 """What of a run's data says nothing about the data."""
@@ -20,10 +27,8 @@ _OF_THE_SOURCE = ("source", "path", "train_limit")
 """What of a run's data does not hold for data from elsewhere."""
 
 
-def read_source_config(
-    folder: str | os.PathLike[str],
-) -> BarlowTwinsConfig | ClassifierConfig:
-    """The config of a finished run of a pre-training or of a classifier.
+def read_source_config(folder: str | os.PathLike[str]) -> SourceConfig:
+    """The config of a run of a pre-training or of a classifier of any kind.
 
     Args:
         folder: The run folder.
@@ -39,15 +44,38 @@ def read_source_config(
     if not os.path.isfile(file):
         raise ConfigError(f"{file.parent}: not a run folder (it has no {file.name})")
     names = _read_names(file)
-    if "projector" in names:
-        return load_config(BarlowTwinsConfig, file)
-    others = names - {field.name for field in dataclasses.fields(ClassifierConfig)}
+    found = [schema for section, schema in _SCHEMAS.items() if section in names]
+    schema: type[SourceConfig] = (*found, ClassifierConfig)[0]
+    others = names - {field.name for field in dataclasses.fields(schema)}
     if others or not names:
         has = f"; its config has {', '.join(sorted(others)) or 'no sections'}"
         raise ConfigError(
             f"{file.parent}: not the run of a pre-training or a classifier{has}"
         )
-    return load_config(ClassifierConfig, file)
+    return load_config(schema, file)
+
+
+def read_classifier_config(
+    folder: str | os.PathLike[str],
+) -> ClassifierConfig | RBFConfig:
+    """The config of a run of a classifier of any kind.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The config, by the sections in it.
+
+    Raises:
+        ConfigError: It is not a run folder, or one of something else.
+    """
+    config = read_source_config(folder)
+    if isinstance(config, BarlowTwinsConfig):
+        raise ConfigError(
+            f"{Path(folder).resolve()}: the run of a pre-training, which knows no "
+            "classes; linear_probe.py and knn_probe.py score its features"
+        )
+    return config
 
 
 def read_data_defaults(

@@ -1,6 +1,6 @@
 """A trained classifier, opened again from its run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,20 @@ from rich.table import Table
 from jaxdl.data import Dataset, decode_image
 from jaxdl.errors import CheckpointError, DataError
 from jaxdl.metrics import compute_classification, init_classification
+from jaxdl.models import RBFNetwork
 from jaxdl.parallel import tree_shardings
 from jaxdl.recipes.build import build_dataset, build_model
 from jaxdl.recipes.classification import Classifier, make_classification_evaluation
 from jaxdl.recipes.configs import ClassifierConfig
 from jaxdl.recipes.fit import scalars, weights_to_score
-from jaxdl.recipes.runs import read_run_config
+from jaxdl.recipes.rbf import (
+    compute_rbf,
+    init_rbf_totals,
+    make_nearest_prediction,
+    make_rbf_evaluation,
+)
+from jaxdl.recipes.rbf_config import RBFConfig
+from jaxdl.recipes.source_run import read_classifier_config
 from jaxdl.train import (
     CheckpointStore,
     RunFolder,
@@ -68,15 +76,22 @@ class TrainedClassifier:
 
     classifier: Classifier
     card: DatasetCard
-    config: ClassifierConfig
+    config: ClassifierConfig | RBFConfig
     params: Any
     model_state: Any
     step: int | None
     origin: str
 
 
-def build_classifier(config: ClassifierConfig, card: DatasetCard) -> Classifier:
+def build_classifier(
+    config: ClassifierConfig | RBFConfig, card: DatasetCard
+) -> Classifier:
     """The network of a config with the preparation of its dataset."""
+    if isinstance(config, RBFConfig):
+        # Imported late: that module imports this one.
+        from jaxdl.recipes.rbf_training import build_rbf_classifier
+
+        return build_rbf_classifier(config, card)
     num_classes = len(card.class_names)
     return Classifier(
         model=build_model(config.model, num_classes=num_classes),
@@ -117,7 +132,7 @@ def load_classifier(
     """A trained classifier from its run folder.
 
     Args:
-      path: the run folder.
+      path: the run folder, of a classifier with any head.
       mesh: where to put the weights; any number of devices.
       checkpoint: `"best"`, `"last"` or a step.
 
@@ -125,11 +140,11 @@ def load_classifier(
       The classifier with its weights on the mesh.
 
     Raises:
-      ConfigError: the path is not a run folder.
+      ConfigError: the path is not the run folder of a classifier.
       CheckpointError: it has no such checkpoint, or it is damaged.
     """
     run = RunFolder(Path(path).resolve())
-    config = read_run_config(ClassifierConfig, run)
+    config = read_classifier_config(run.path)
     card = read_card(run)
     classifier = build_classifier(config, card)
     shapes = classifier_shapes(classifier, card)
@@ -229,10 +244,10 @@ def evaluate_run(
     if dataset is None:
         dataset = build_dataset(config.data)
     _check_same_task(dataset, trained.card)
-    classifier = trained.classifier
+    make, init, compute = _choose_scoring(trained.classifier)
     totals = evaluate(
-        make_evaluation_step(make_classification_evaluation(classifier)),
-        init_classification(classifier.num_classes),
+        make_evaluation_step(make(trained.classifier)),
+        init(trained.classifier.num_classes),
         trained.params,
         trained.model_state,
         dataset.splits[split],
@@ -240,7 +255,7 @@ def evaluate_run(
         batch_size=batch_size,
         num_workers=max(1, config.data.num_workers),
     )
-    numbers = compute_classification(jax.device_get(totals))
+    numbers = compute(jax.device_get(totals))
     console = Console()
     examples = len(dataset.splits[split])
     console.print(
@@ -260,6 +275,13 @@ def evaluate_run(
         )
     console.print(table)
     return {**numbers, "step": trained.step}
+
+
+def _choose_scoring(classifier: Classifier) -> tuple[Callable, Callable, Callable]:
+    """The evaluation of a batch, statistics of no examples, and their numbers."""
+    if isinstance(classifier.model, RBFNetwork):
+        return make_rbf_evaluation, init_rbf_totals, compute_rbf
+    return make_classification_evaluation, init_classification, compute_classification
 
 
 def _check_same_task(dataset: Dataset, card: DatasetCard) -> None:
@@ -284,6 +306,11 @@ def predict_files(
 ) -> list[list[tuple[str, float]]]:
     """The most probable classes of image files, printed below each file's name.
 
+    Of a network that measures distances to centres, the nearest centre is printed too,
+    by distances over widths: the class that the network gives to the centre itself, and
+    how far away it is. Over a split the mean square of that is `evaluate_run`'s
+    `cluster_loss`.
+
     Args:
       trained: from `load_classifier`.
       files: paths of JPEG, PNG or WebP files.
@@ -296,26 +323,30 @@ def predict_files(
       DataError: a file can't be read; names it.
     """
     images = np.stack([_read_image(file, trained.card.image_shape) for file in files])
-    logits = jax.jit(trained.classifier.logits)(
-        trained.params, trained.model_state, images
-    )
-    probabilities = np.asarray(jax.nn.softmax(logits))
     names = trained.card.class_names
+    given = trained.params, trained.model_state, images
+    notes = [""] * len(files)
+    if isinstance(trained.classifier.model, RBFNetwork):
+        predict = jax.jit(make_nearest_prediction(trained.classifier))
+        logits, nearest = jax.device_get(predict(*given))
+        notes = [
+            f"  nearest centre: {index}, of class {names[label]}, "
+            f"{distance:.2f} widths away"
+            for index, label, distance in zip(*nearest, strict=True)
+        ]
+    else:
+        logits = jax.jit(trained.classifier.logits)(*given)
+    probabilities = np.asarray(jax.nn.softmax(logits))
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     predictions = [
         [(names[index], float(row[index])) for index in order]
         for row, order in zip(probabilities, best, strict=True)
     ]
     console = Console()
-    for file, classes in zip(files, predictions, strict=True):
-        console.print(file, highlight=False, markup=False, soft_wrap=True)
-        for name, probability in classes:
-            console.print(
-                f"  {probability:.4f}  {name}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+    for file, classes, note in zip(files, predictions, notes, strict=True):
+        lines = [file, *(f"  {share:.4f}  {name}" for name, share in classes), note]
+        for line in filter(None, lines):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     return predictions
 
 

@@ -1,19 +1,21 @@
-"""Variants of a classifier config, to be trained and compared. Imports no JAX."""
+"""Variants of a config, to be trained and compared. Imports no JAX."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from jaxdl.config import STRICT, Conflict, find_conflicts, flatten_config, show
 from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.rbf_config import RBFConfig
+from jaxdl.recipes.sections import RunSection
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One of the classifiers that are compared.
+    """One of the trainings that are compared.
 
     Attributes:
       name: what its run folders begin with.
@@ -25,32 +27,35 @@ class Variant:
 
     name: str
     settings: Mapping[str, Any]
-    config: ClassifierConfig
+    config: ClassifierConfig | RBFConfig
     label: str
     panel: str
 
 
-def vary(config: ClassifierConfig, changes: Mapping[str, Any]) -> ClassifierConfig:
-    """A classifier config with other values.
+def vary(
+    config: Any, changes: Mapping[str, Any], *, schema: type[Any] = ClassifierConfig
+) -> Any:
+    """A config with other values.
 
     Args:
-      config: a classifier config, or one that has all its sections.
+      config: has all the sections of the schema, and maybe more.
       changes: new values by dotted key, `section.field`.
+      schema: of the result.
 
     Returns:
-      A plain classifier config; its values have been checked one by one, but not yet
+      A config of that schema; its values have been checked one by one, but not yet
       whether they go together.
 
     Example:
       >>> vary(ClassifierConfig(), {"data.batch_size": 4}).data.batch_size
       4
     """
-    names = [field.name for field in dataclasses.fields(ClassifierConfig)]
+    names = [field.name for field in dataclasses.fields(schema)]
     values = {name: getattr(config, name) for name in names}
     for key, value in changes.items():
         section, _, field = key.partition(".")
         values[section] = dataclasses.replace(values[section], **{field: value})
-    return ClassifierConfig(**values)
+    return schema(**values)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -62,6 +67,29 @@ class ComparisonSection:
         ge=1,
         description="Runs per variant, of the seeds run.seed, run.seed + 1, ...",
     )
+
+
+@runtime_checkable
+class Comparison(Protocol):
+    """What a config of any comparison has."""
+
+    @property
+    def study(self) -> ComparisonSection:
+        """How many seeds."""
+        ...
+
+    @property
+    def run(self) -> RunSection:
+        """Where the comparison is written, and its first seed."""
+        ...
+
+    def list_variants(self) -> list[Variant]:
+        """What to compare, in the order of the table."""
+        ...
+
+    def find_varied(self) -> dict[str, str]:
+        """The keys that the variants set themselves, by the key that says to what."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -80,33 +108,46 @@ class ComparisonConfig(ClassifierConfig):
 
     def find_conflicts(self) -> list[Conflict]:
         """Checks every variant as if it were a config of its own."""
-        return [*self._find_overruled(), *self._find_repeated(), *self._find_in_each()]
+        return find_variant_conflicts(self)
 
-    def _find_overruled(self) -> Iterator[Conflict]:
-        """What is set but would not be read."""
-        values, defaults = flatten_config(self), flatten_config(ClassifierConfig())
-        for study_key, key in self.find_varied().items():
-            if values[key] != defaults[key]:
-                message = f"each variant has its own, see {study_key}"
-                yield Conflict((key, study_key), message)
 
-    def _find_repeated(self) -> Iterator[Conflict]:
-        names = [variant.name for variant in self.list_variants()]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            keys = tuple(self.find_varied())
-            yield Conflict(keys, f"names the variant {show(name)} more than once")
+def find_variant_conflicts(config: Comparison) -> list[Conflict]:
+    """Checks every variant of a comparison as if it were a config of its own.
 
-    def _find_in_each(self) -> Iterator[Conflict]:
-        # Those of a single section are found without this, once and without a name.
-        values = [getattr(self, field.name) for field in dataclasses.fields(self)]
-        sections = [value for value in values if dataclasses.is_dataclass(value)]
-        known = {
-            conflict.message
-            for section in sections
-            for conflict in find_conflicts(section)
-        }
-        for variant in self.list_variants():
-            for keys, message in find_conflicts(variant.config):
-                if message not in known:
-                    known.add(message)
-                    yield Conflict(keys, f"{message} (variant {variant.name})")
+    Args:
+      config: its single sections have been checked.
+
+    Returns:
+      The conflicts, by keys of the whole config.
+    """
+    return [*_find_overruled(config), *_find_repeated(config), *_find_in_each(config)]
+
+
+def _find_overruled(config: Comparison) -> Iterator[Conflict]:
+    """What is set but would not be read."""
+    values, defaults = flatten_config(config), flatten_config(type(config)())
+    for study_key, key in config.find_varied().items():
+        if values[key] != defaults[key]:
+            message = f"each variant has its own, see {study_key}"
+            yield Conflict((key, study_key), message)
+
+
+def _find_repeated(config: Comparison) -> Iterator[Conflict]:
+    names = [variant.name for variant in config.list_variants()]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        keys = tuple(config.find_varied())
+        yield Conflict(keys, f"names the variant {show(name)} more than once")
+
+
+def _find_in_each(config: Any) -> Iterator[Conflict]:
+    # Those of a single section are found without this, once and without a name.
+    values = [getattr(config, field.name) for field in dataclasses.fields(config)]
+    sections = [value for value in values if dataclasses.is_dataclass(value)]
+    known = {
+        conflict.message for section in sections for conflict in find_conflicts(section)
+    }
+    for variant in config.list_variants():
+        for keys, message in find_conflicts(variant.config):
+            if message not in known:
+                known.add(message)
+                yield Conflict(keys, f"{message} (variant {variant.name})")

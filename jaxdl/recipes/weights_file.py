@@ -13,6 +13,7 @@ from jaxdl.errors import CheckpointError, ConfigError
 from jaxdl.models import INPUTS
 from jaxdl.parallel import tree_shardings
 from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.rbf_config import RBFConfig
 from jaxdl.recipes.sections import DataSection, ModelSection
 from jaxdl.recipes.trained import (
     DatasetCard,
@@ -100,8 +101,14 @@ def export_weights(trained: TrainedClassifier, path: Path | str) -> None:
 
     Raises:
       CheckpointError: the file can't be written.
+      ConfigError: the network measures distances to centres.
     """
     config = trained.config
+    if isinstance(config, RBFConfig):
+        raise ConfigError(
+            f"{path}: a network that measures distances to centres has no weights "
+            "file; evaluate.py and predict.py take its run folder"
+        )
     save_safetensors(
         path,
         {"params": trained.params, **trained.model_state},

@@ -7,10 +7,17 @@ from jaxdl.report.components import (
 )
 from jaxdl.report.compression import CompressionCurve, plot_compression
 from jaxdl.report.confusion import plot_confusion
+from jaxdl.report.costs import CostCurve, plot_costs
 from jaxdl.report.curves import plot_curves
 from jaxdl.report.depth import plot_by_depth
 from jaxdl.report.dropout import DropoutOutputs, plot_dropout
 from jaxdl.report.feature_map import plot_feature_map
+from jaxdl.report.federated import (
+    ClientMixture,
+    FederatedCurve,
+    plot_clients,
+    plot_federated,
+)
 from jaxdl.report.fields import FieldPicture, plot_fields
 from jaxdl.report.functions import FunctionCurve, plot_functions
 from jaxdl.report.gaps import plot_gaps
@@ -36,16 +43,24 @@ from jaxdl.report.rate_distortion import (
 )
 from jaxdl.report.rating_errors import plot_rating_errors
 from jaxdl.report.rbf_centers import plot_activations, plot_purity
+from jaxdl.report.rbf_classical import FunctionFit, plot_function_fits, plot_phases
 from jaxdl.report.rbf_decisions import plot_decision
 from jaxdl.report.rbf_embeddings import (
     EmbeddingSnapshot,
     plot_embeddings,
+    plot_neighborhoods,
     write_embedding_animation,
 )
 from jaxdl.report.rbf_maps import QueryImage, RadialProfile, plot_center_map
 from jaxdl.report.rbf_page import RBF_FIGURES, PageFigure, write_rbf_page
 from jaxdl.report.rbf_retrieval import plot_retrieval
-from jaxdl.report.rbf_studies import plot_head_gaps, plot_unknown_scores
+from jaxdl.report.rbf_sentences import (
+    tell_center_use,
+    tell_nearest_center,
+    tell_unknown,
+)
+from jaxdl.report.rbf_studies import plot_head_gaps
+from jaxdl.report.rbf_unknown import plot_unknown_scores
 from jaxdl.report.refactor import (
     FunctionSteps,
     MatrixSteps,
@@ -81,10 +96,17 @@ __all__ = [
     "plot_center_map",
     "plot_decision",
     "plot_embeddings",
+    "FunctionFit",
+    "plot_function_fits",
+    "plot_phases",
     "plot_head_gaps",
+    "plot_neighborhoods",
     "plot_purity",
     "plot_retrieval",
     "plot_unknown_scores",
+    "tell_center_use",
+    "tell_nearest_center",
+    "tell_unknown",
     "write_embedding_animation",
     "write_page",
     "write_rbf_page",
@@ -114,6 +136,7 @@ __all__ = [
     "plot_function_steps",
     "plot_matrix_steps",
     "CompressionCurve",
+    "CostCurve",
     "Curve",
     "DropoutOutputs",
     "FieldPicture",
@@ -123,9 +146,14 @@ __all__ = [
     "plot_by_depth",
     "plot_compression",
     "plot_confusion",
+    "plot_costs",
     "plot_curves",
     "plot_dropout",
     "plot_gaps",
+    "ClientMixture",
+    "FederatedCurve",
+    "plot_clients",
+    "plot_federated",
     "plot_fields",
     "plot_functions",
     "plot_histograms",

@@ -1,7 +1,7 @@
 """How embeddings and centres move while a radial basis function head trains."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +85,59 @@ def plot_embeddings(
     figure.suptitle(
         title, fontsize=12, color=QUIET, fontweight="bold", parse_math=False
     )
+    save_figure(figure, path)
+
+
+def plot_neighborhoods(
+    rows: Mapping[str, Sequence[EmbeddingSnapshot]],
+    labels: Integer[np.ndarray, " batch"],
+    class_names: Sequence[str],
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+) -> None:
+    """Plots maps of the same images by several descriptions, at the same steps.
+
+    Steps stand across. The maps of a row have one scale; those of other rows have
+    another, as nothing ties them together but the colours.
+
+    Args:
+        rows: By name of what describes the images, maps at each step.
+        labels: The classes of the images.
+        class_names: One name per class; a legend has those of up to 20 classes.
+        path: The PNG to write, in a folder that exists.
+        title: Of the figure.
+
+    Raises:
+        ValueError: There is no map, one has more or fewer points than labels, or rows
+            differ in their steps.
+
+    Example:
+        >>> import os
+        >>> snapshot = EmbeddingSnapshot(5, np.eye(2), np.zeros((0, 2)))
+        >>> plot_neighborhoods(
+        ...     {"embeddings": [snapshot]}, np.array([0, 1]), ["cat", "dog"],
+        ...     os.devnull, title="maps",
+        ... )
+    """
+    routine = "plot_neighborhoods"
+    for snapshots in list(rows.values()) or [[]]:
+        _check(snapshots, labels, routine=routine)
+    steps = {name: [one.step for one in snapshots] for name, snapshots in rows.items()}
+    if len({tuple(row) for row in steps.values()}) > 1:
+        raise ValueError(f"{routine}: wanted the same steps in all rows, got {steps}")
+    num_columns = len(next(iter(steps.values())))
+    figure = make_figure(3.0 * num_columns + 1.7, 3.15 * len(rows) + 0.5)
+    grid = figure.subplots(len(rows), num_columns, squeeze=False)
+    for line, (name, snapshots) in zip(grid, rows.items(), strict=True):
+        limits = _find_limits(snapshots)
+        line[0].set_ylabel(name, fontsize=11, color=QUIET, parse_math=False)
+        for axes, snapshot in zip(line, snapshots, strict=True):
+            _draw_snapshot(axes, snapshot, labels, limits)
+    has_centers = any(len(one.centers) for row in rows.values() for one in row)
+    _name_colours(figure, labels, class_names, has_centers=has_centers)
+    style = {"fontsize": 12, "color": QUIET, "fontweight": "bold"}
+    figure.suptitle(title, parse_math=False, **style)
     save_figure(figure, path)
 
 

@@ -42,14 +42,14 @@ class RadialProfile(NamedTuple):
 
 
 class QueryImage(NamedTuple):
-    """An image that is asked about: where does it lie?
+    """An image that is asked about, as one of the test split: where does it lie?
 
     Attributes:
         image: As the others of the map.
         squared_distance: To the centre, under the head's metric.
-        caption: For the legend.
+        caption: For the legend, where equal ones stand once.
         label: Its class, in whose sector it is shown where images are in the order of
-            classes; None shows it on the right.
+            classes; None shows it anywhere.
     """
 
     image: Shaped[np.ndarray, "height width channels"]
@@ -68,7 +68,7 @@ def plot_center_map(
     *,
     title: str,
     order: Literal["random", "class"] = "random",
-    query: QueryImage | None = None,
+    queries: Sequence[QueryImage] = (),
     max_radius: float | None = None,
     seed: int = 0,
 ) -> None:
@@ -87,9 +87,9 @@ def plot_center_map(
         path: The PNG to write, in a folder that exists.
         title: Of the figure.
         order: `"random"` angles, or each `"class"` in a sector of its own.
-        query: An image to show in a red frame.
+        queries: Images to show in red frames, above all others.
         max_radius: Where the map ends, by default at the farthest image but for 1 %;
-            at the query where that is farther.
+            at the farthest query where that is farther.
         seed: Of the angles and of the choice of images where there are too many.
 
     Raises:
@@ -112,7 +112,7 @@ def plot_center_map(
     """
     _check(images, labels, squared_distances)
     radii = np.sqrt(np.asarray(squared_distances, np.float64))
-    edge = _find_edge(radii, query, max_radius)
+    edge = _find_edge(radii, queries, max_radius)
     if profile.radii[-1] < edge:
         raise ValueError(
             f"plot_center_map: the profile ends at {profile.radii[-1]:.4g}, wanted the "
@@ -127,9 +127,10 @@ def plot_center_map(
     circles = _draw_circles(axes, profile, edge)
     size = _SIZE * edge
     taken = _reserve_labels(circles, size)
-    if query is not None:
-        angle = _find_angle(query, labels) if is_sorted else 0.0
-        taken = np.concatenate([taken, _draw_query(axes, query, angle, size)])
+    for query in queries:
+        sector = _find_sector(query, labels if is_sorted else labels[:0])
+        place = _draw_query(axes, query, sector, taken, size)
+        taken = np.concatenate([taken, place])
     places = place_on_rings(
         radii,
         max_radius=edge,
@@ -151,7 +152,7 @@ def plot_center_map(
     axes.set_title(heading, fontsize=11, color=QUIET, loc="left", parse_math=False)
     shown = labels[:0] if is_sorted else labels[places.indices]
     side = "outside lower center" if is_sorted else "outside right center"
-    _explain_frames(figure, shown, class_names, query, side)
+    _explain_frames(figure, shown, class_names, queries, side)
     _explain_shades(figure, axes, shades)
     save_figure(figure, path)
 
@@ -182,14 +183,14 @@ def _explain_shades(figure: Figure, axes: Axes, shades: AxesImage) -> None:
 
 
 def _find_edge(
-    radii: np.ndarray, query: QueryImage | None, max_radius: float | None
+    radii: np.ndarray, queries: Sequence[QueryImage], max_radius: float | None
 ) -> float:
     edge = max_radius
     if edge is None:
         edge = float(np.quantile(radii, 0.99, method="higher"))
-    asked = 0.0 if query is None else float(np.sqrt(query.squared_distance))
+    asked = [float(np.sqrt(query.squared_distance)) for query in queries]
     # Duplicates of the centre alone leave a map of radius 0.
-    return max(edge, asked) or 1.0
+    return max(edge, *asked, 0.0) or 1.0
 
 
 def _shade(axes: Axes, profile: RadialProfile, edge: float) -> AxesImage:
@@ -236,20 +237,33 @@ def _reserve_labels(radii: Sequence[float], size: float) -> np.ndarray:
     return np.array(places, np.float64).reshape(-1, 2)
 
 
-def _find_angle(query: QueryImage, labels: np.ndarray) -> float:
-    """The middle of the sector of a query's class, or 0 if there is no such sector."""
+def _find_sector(query: QueryImage, labels: np.ndarray) -> tuple[float, float]:
+    """The ends of the sector of a query's class; the circle if there is no such one."""
     present = np.unique(labels)
     ranks = np.flatnonzero(present == query.label)
     if not len(ranks):
-        return 0.0
-    low, high = find_sector(int(ranks[0]), count=len(present))
-    return (low + high) / 2
+        return -np.pi, np.pi
+    return find_sector(int(ranks[0]), count=len(present))
 
 
-def _draw_query(axes: Axes, query: QueryImage, angle: float, size: float) -> np.ndarray:
-    """Draws the image that is asked about above all others; returns its place."""
-    radius = float(np.sqrt(query.squared_distance))
-    x, y = radius * np.cos(angle), radius * np.sin(angle)
+def _draw_query(
+    axes: Axes,
+    query: QueryImage,
+    sector: tuple[float, float],
+    taken: np.ndarray,
+    size: float,
+) -> np.ndarray:
+    """Draws an image that is asked about where there is most room; returns its place.
+
+    Other images make room for it, so only numbers and other queries are in its way.
+    """
+    radius, (low, high) = float(np.sqrt(query.squared_distance)), sector
+    # The middle first: of equally good angles, it is taken.
+    angles = low + (high - low) * np.array([0.5, 0.65, 0.35, 0.8, 0.2, 0.9, 0.1])
+    places = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    gaps = np.abs(places[:, None] - taken[None]).max(axis=-1)
+    room = np.minimum(gaps.min(axis=1, initial=np.inf), 1.4 * size)
+    x, y = places[int(np.argmax(room))].tolist()
     style = {"x": x, "y": y, "size": 1.25 * size, "zorder": 5.0}
     draw_thumbnail(axes, query.image, colour=_RED, linewidth=3.2, **style)
     axes.plot([0, x], [0, y], color=_RED, linewidth=1.1, zorder=2.5)
@@ -294,7 +308,7 @@ def _explain_frames(
     figure: Figure,
     labels: np.ndarray,
     class_names: Sequence[str],
-    query: QueryImage | None,
+    queries: Sequence[QueryImage],
     side: str,
 ) -> None:
     present = [int(label) for label in np.unique(labels)]
@@ -312,8 +326,8 @@ def _explain_frames(
         )
         for label in shown
     ]
-    if query is not None:
-        name = shorten_name(query.caption, max_length=30)
+    for caption in dict.fromkeys(query.caption for query in queries):
+        name = shorten_name(caption, max_length=30)
         handles.append(
             Line2D([], [], c=_RED, label=name, ms=10, markeredgewidth=3, **style)
         )

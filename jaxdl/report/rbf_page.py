@@ -49,13 +49,24 @@ RBF_FIGURES: tuple[PageFigure, ...] = (
         "not shown.",
     ),
     PageFigure(
+        "neighborhoods",
+        "Neighbours over training",
+        "The same images by t-SNE, which looks at all directions at once and lays "
+        "those next to each other that are near each other. Above are the embeddings, "
+        "in which distances to the centres are taken; below the activations, all that "
+        "the classes are decided by. Each map starts from the one to its left. Who is "
+        "next to whom has a meaning; the size of a group and the distance between two "
+        "have none.",
+    ),
+    PageFigure(
         "center_map",
         "Around a centre",
         "The cross in the middle is one centre. Every image stands exactly as far from "
         "it as the learned metric says; the direction has no meaning, or only sorts "
         "the classes. Circles are labelled with the distance r and the activation h "
-        "there, which the background shows too. Frames have the colour of the class; a "
-        "red frame is the test image.\n\n"
+        "there, which the background shows too. Frames have the colour of the class; "
+        "red frames are test images that have no nearer centre, at their distance "
+        "too.\n\n"
         "A good centre has images of one class close to it, and others far outside. "
         "Where there are too many images for the room, a random sample is shown.",
     ),
@@ -97,7 +108,8 @@ RBF_FIGURES: tuple[PageFigure, ...] = (
         "An image that is far from all centres resembles nothing that was learned. The "
         "histograms show the distance to the nearest centre for images of known "
         "classes and for others. The area under the ROC curve is the chance that an "
-        "unknown image lies farther away than a known one: 0.5 is guessing, 1 perfect.",
+        "unknown image lies farther away than a known one: 0.5 is guessing, 1 perfect, "
+        "and below 0.5 the unknown images lie nearer.",
     ),
     PageFigure(
         "study",
@@ -118,6 +130,7 @@ def write_rbf_page(
     title: str = "A radial basis function network",
     summary: Mapping[str, Any] | None = None,
     captions: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
     extra: Sequence[PageSection] = (),
 ) -> Path:
     """Writes one HTML file with all the figures of a run that are there.
@@ -129,14 +142,17 @@ def write_rbf_page(
         title: Of the page.
         summary: For the table at the top; by default that of `summary.json`.
         captions: Words below a figure, by the name of its file.
+        notes: What the figures of a kind say in this run, by the stem of the kind: a
+            paragraph or more below its text. Those of kinds without a figure are left
+            out.
         extra: Sections to put after the others.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: There is no figure and no extra section, or a caption is for a file
-            that is no figure of the page.
+        ValueError: There is no figure and no extra section, a caption is for a file
+            that is no figure of the page, or a note for no kind of figure.
 
     Example:
         >>> import tempfile
@@ -148,7 +164,7 @@ def write_rbf_page(
         'report.html'
     """
     folder = Path(folder)
-    captions = captions or {}
+    captions, notes = captions or {}, notes or {}
     found = {figure.stem: _find(folder, figure.stem) for figure in RBF_FIGURES}
     names = {file.name for files in found.values() for file in files}
     unknown = sorted(set(captions) - names)
@@ -158,10 +174,15 @@ def write_rbf_page(
             f"write_rbf_page: {problem}, in {folder} are {sorted(names)}, wanted names "
             f"that begin with one of {[figure.stem for figure in RBF_FIGURES]}"
         )
+    strange = sorted(set(notes) - set(found))
+    if strange:
+        raise ValueError(
+            f"write_rbf_page: notes for {strange}, wanted some of {list(found)}"
+        )
     sections = [
         PageSection(
             figure.title,
-            figure.text,
+            f"{figure.text}\n\n{notes.get(figure.stem, '')}",
             [_describe(file, figure, captions) for file in found[figure.stem]],
         )
         for figure in RBF_FIGURES

@@ -52,7 +52,7 @@ def make_short_run(tmp_path_factory):
         file = ROOT / "configs" / name / "quick.yaml"
         words = (
             *SHORT,
-            *SHORT_RUNS[name],
+            *SHORT_RUNS.get(name, ()),
             f"run.folder={folder}",
             f"run.name={called}",
         )

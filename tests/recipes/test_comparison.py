@@ -121,6 +121,7 @@ def test_compare_classifiers_leaves_a_table_a_summary_and_curves(whole):
     assert a != b
     assert summary["train_loss"]["mean"] == pytest.approx((a + b) / 2)
     assert summary["train_loss"]["std"] == pytest.approx(abs(a - b) / 2**0.5)
+    assert summary["train_loss"]["standard_error"] == pytest.approx(abs(a - b) / 2)
 
 
 def test_compare_classifiers_leaves_classifier_runs(whole, capsys):

@@ -19,13 +19,19 @@ WORDS = (QUICK, *list_small("train_rbf"), "mesh.data=1", "run.name=run")
         (["head.kernel=gausian"], "gaussian"),
         (["head.num_centers=5000"], r"num_centers must be in \[1, 50\]"),
         (["centers.method=class_kmeans"], "at least 10, one per class, got 3"),
+        (["unknown.path=mnist"], "a source that is null; wanted null"),
+        (["unknown.source=idx"], "source 'idx' needs unknown.path"),
+        (["unknown.source=digits", "unknown.path=x"], "part of scikit-learn"),
+        (["unknown.source=digits", "unknown.split=validation"], "has no validation"),
+        (["unknown.source=idx", "unknown.path=nowhere"], "unknown.path: no such file"),
     ],
 )
 def test_train_rbf_names_what_does_not_fit(tmp_path, words, message):
     import re
 
     status, text = run_main("train_rbf", *WORDS, f"run.folder={tmp_path}", *words)
-    assert status == 2
+    # Data that are not there have a status of their own.
+    assert status == (3 if "no such file" in message else 2)
     assert re.search(message, text), text
 
 
@@ -38,6 +44,9 @@ def test_train_rbf_freezes_the_backbone_and_resumes(tmp_path):
         "centers.method=random",
         "loss.embedding_mixup=0.5",
         "loss.activation_dropout=0.2",
+        # The test images once more: nothing can tell them from themselves.
+        "unknown.source=digits",
+        "unknown.split=test",
     )
     assert run_main("train_rbf", *words) == (0, "")
     folder = tmp_path / "train_rbf" / "run"
@@ -49,7 +58,19 @@ def test_train_rbf_freezes_the_backbone_and_resumes(tmp_path):
         "cosine",
         "activations",
     }
+    assert set(summary["unknown_auroc"]) == {"shuffled pixels", "digits"}
+    assert summary["unknown_auroc"]["digits"] == 0.5
+    assert 1 <= summary["effective_centers"] <= summary["used_centers"] <= 3
+    assert 1 / 3 <= summary["largest_center_share"] <= 1
+    assert summary["adjusted_mutual_information"] <= 1
+    check_snapshots(folder, summary["final"]["validation"]["purity"])
     page = (folder / "report.html").read_text()
+    nearest = summary["nearest_center_accuracy"]
+    assert (
+        f"of 3 centres {'is' if summary['used_centers'] == 1 else 'are'} in use" in page
+    )
+    assert f"alone is right for {nearest:.1%} of the test images" in page
+    assert "digits: 0.50, not told from the test images." in page
     assert "data:image/png;base64" in page and "http" not in page.split("</style>")[1]
     # Nothing is left to do, and the figures are drawn again.
     (folder / "purity.png").unlink()
@@ -57,3 +78,20 @@ def test_train_rbf_freezes_the_backbone_and_resumes(tmp_path):
     assert (folder / "purity.png").is_file()
     again = json.loads((folder / "summary.json").read_text())
     assert np.isclose(again["purity"], summary["purity"])
+
+
+def check_snapshots(folder, purity):
+    """Those before the first step and after each evaluation, of the same images."""
+    files = sorted((folder / "embeddings").iterdir())
+    assert [int(file.stem) for file in files] == [0, 1, 2]
+    first, _, last = (dict(np.load(file)) for file in files)
+    np.testing.assert_array_equal(first["labels"], last["labels"])
+    assert last["activations"].shape == (len(last["labels"]), 3)
+    assert not np.array_equal(first["activations"], last["activations"])
+    assert (folder / "neighborhoods.png").is_file()
+    # The metric is the identity still, nearly: the head has taken two small steps.
+    differences = last["embeddings"][:, None] - last["centers"]
+    nearest = (differences**2).sum(axis=-1).argmin(axis=1)
+    counts = np.zeros((3, 10), int)
+    np.add.at(counts, (nearest, last["labels"]), 1)
+    assert abs(counts.max(axis=1).sum() / counts.sum() - purity) < 0.05

@@ -10,7 +10,13 @@ from jaxdl.recipes.barlow_twins_config import BarlowTwinsConfig
 from jaxdl.recipes.comparison_configs import NormStudyConfig
 from jaxdl.recipes.configs import ClassifierConfig
 from jaxdl.recipes.probes_config import LinearProbeConfig
-from jaxdl.recipes.source_run import read_data_defaults, read_source_config
+from jaxdl.recipes.rbf_config import RBFConfig
+from jaxdl.recipes.rbf_study_config import RBFStudyConfig
+from jaxdl.recipes.source_run import (
+    read_classifier_config,
+    read_data_defaults,
+    read_source_config,
+)
 from jaxdl.recipes.study_configs import InitStudyConfig
 
 
@@ -27,7 +33,7 @@ def folder(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("schema", [BarlowTwinsConfig, ClassifierConfig])
+@pytest.mark.parametrize("schema", [BarlowTwinsConfig, ClassifierConfig, RBFConfig])
 def test_read_source_config_tells_the_kinds_of_runs_apart(folder, schema):
     config = read_source_config(folder(schema, "data.split_seed=3"))
     assert type(config) is schema and config.data.split_seed == 3
@@ -37,12 +43,20 @@ def test_read_source_config_tells_the_kinds_of_runs_apart(folder, schema):
     ("schema", "words"),
     [
         (NormStudyConfig, "its config has study$"),
+        (RBFStudyConfig, "its config has study$"),
         (InitStudyConfig, "has dense, images"),
     ],
 )
 def test_read_source_config_names_a_run_of_something_else(folder, schema, words):
     with pytest.raises(ConfigError, match=f"not the run of a pre-training .*{words}"):
         read_source_config(folder(schema))
+
+
+def test_read_classifier_config_refuses_what_knows_no_classes(folder):
+    config = read_classifier_config(folder(RBFConfig, "data.split_seed=3"))
+    assert type(config) is RBFConfig and config.data.split_seed == 3
+    with pytest.raises(ConfigError, match="of a pre-training, which knows no classes"):
+        read_classifier_config(folder(BarlowTwinsConfig))
 
 
 @pytest.mark.parametrize(

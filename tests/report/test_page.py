@@ -172,9 +172,10 @@ def test_write_rbf_page_finds_all_kinds_of_figures_in_order(tmp_path):
     ]
     assert page.read("td") == ["0.75"] and page.read("h1") == [NASTY]
     alts = [image["alt"] for image in page.find("img")]
-    assert alts[1:6] == [
+    assert alts[1:7] == [
         "Embeddings over training",
         "Embeddings over training: steps",
+        "Neighbours over training",
         "Around a centre",
         "Around a centre: 2",
         f"Around a centre: {NASTY}",
@@ -186,8 +187,14 @@ def test_write_rbf_page_finds_all_kinds_of_figures_in_order(tmp_path):
 def test_write_rbf_page_leaves_out_what_is_not_there(tmp_path):
     save_image(tmp_path / "purity.png")
     target = tmp_path / "elsewhere.html"
-    assert write_rbf_page(tmp_path, target, summary={"a": 1}) == target
+    notes = {"purity": f"one\n\n{NASTY}", "unknown": "without a figure"}
+    assert write_rbf_page(tmp_path, target, summary={"a": 1}, notes=notes) == target
     _, page = read_page(target)
+    words = page.read("p")
+    place = words.index("one")
+    assert "purity is the share" in words[place - 1]
+    assert words[place + 1] == " ".join(NASTY.split())
+    assert "without a figure" not in words
     assert page.read("h2") == ["Numbers", "What the centres stand for"]
 
 
@@ -197,3 +204,5 @@ def test_write_rbf_page_wants_figures_and_captions_of_some(tmp_path):
     save_image(tmp_path / "purity.png")
     with pytest.raises(ValueError, match=r"captions for \['map.png'\]"):
         write_rbf_page(tmp_path, captions={"map.png": "a map"})
+    with pytest.raises(ValueError, match=r"notes for \['map'\], wanted .*'purity'"):
+        write_rbf_page(tmp_path, notes={"map": "a map"})

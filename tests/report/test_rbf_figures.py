@@ -17,9 +17,9 @@ from jaxdl.report import (
     plot_decision,
     plot_embeddings,
     plot_head_gaps,
+    plot_neighborhoods,
     plot_purity,
     plot_retrieval,
-    plot_unknown_scores,
     write_embedding_animation,
 )
 from jaxdl.report.depth import SERIES
@@ -111,7 +111,11 @@ def test_plot_center_map_shows_images_at_the_root_of_their_squared_distance(
     radii = np.linspace(0, 6, 50)
     # A width other than 1: a radius made of the activation would be another.
     profile = RadialProfile(radii, 1 - radii**2 / 4**2)
-    query = QueryImage(np.full((6, 6, 1), 255, np.uint8), 9.0, "asked <b>$x", 1)
+    asked = np.full((2, 6, 6, 1), [[[[255]]], [[[254]]]], np.uint8)
+    queries = [
+        QueryImage(asked[0], 9.0, "asked <b>$x", 1),
+        QueryImage(asked[1], 30.25, "asked <b>$x", 2),
+    ]
     plot_center_map(
         paint(120),
         labels,
@@ -121,19 +125,28 @@ def test_plot_center_map_shows_images_at_the_root_of_their_squared_distance(
         path,
         title="centre 7",
         order=order,
-        query=query,
+        queries=queries,
     )
     check_png(path)
     axes = figures[0].axes[0]
     places = find_thumbnails(axes)
-    np.testing.assert_allclose(np.hypot(*places.pop(255)), 3.0)
+    first, second = places.pop(255), places.pop(254)
+    np.testing.assert_allclose(np.hypot(*first), 3.0)
+    # Beyond all images, so that the map ends there.
+    np.testing.assert_allclose(np.hypot(*second), 5.5)
+    if order == "class":
+        # Clockwise from the top: lower right and left belong to the second class.
+        assert first[1] < 0 < second[1] and second[0] < 0
     assert len(places) > 40
     for index, place in places.items():
         np.testing.assert_allclose(np.hypot(*place), np.sqrt(squared[index]))
     frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     colours = [to_hex(frame.get_edgecolor()) for frame in frames]
-    assert colours[0] == "#ff0000"
-    assert colours[1:] == [SERIES[labels[index]] for index in places]
+    assert colours[:2] == ["#ff0000"] * 2
+    boxes = [frame.get_bbox() for frame in frames[:2]]
+    middles = [((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for box in boxes]
+    np.testing.assert_allclose(middles, [first, second])
+    assert colours[2:] == [SERIES[labels[index]] for index in places]
     words = [text.get_text() for text in axes.texts]
     assert "r = 2, h = 0.75" in words and "r = 4, h = 0.00" in words
     circles = [patch.radius for patch in axes.patches if isinstance(patch, Circle)]
@@ -185,6 +198,30 @@ def test_plot_center_map_wants_a_true_map(path):
         )
 
 
+def test_plot_center_map_keeps_queries_apart(figures, path):
+    profile = RadialProfile(np.array([0.0, 9.0]), np.array([1.0, 0.0]))
+    asked = [QueryImage(image, 4.0, label=1) for image in paint(9)[6:]]
+    images, labels = paint(6), np.arange(6) % 2
+    plot_center_map(
+        images,
+        labels,
+        np.full(6, 9.0),
+        profile,
+        NAMES,
+        path,
+        title="",
+        order="class",
+        queries=asked,
+    )
+    places = find_thumbnails(figures[0].axes[0])
+    shown = np.array([places[value] for value in (6, 7, 8)])
+    np.testing.assert_allclose(np.hypot(*shown.T), 2.0)
+    # The second of two classes has the left half; 3 is the edge of the map.
+    assert (shown[:, 0] < 0).all()
+    gaps = np.abs(shown[:, None] - shown[None]).max(axis=-1)
+    assert gaps[~np.eye(3, dtype=bool)].min() > 1.25 * 0.075 * 3
+
+
 def make_snapshots(count):
     points = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, -1.0]])
     return [
@@ -213,6 +250,38 @@ def test_plot_embeddings_shows_nine_steps_on_one_scale(figures, path, check_png)
     assert [to_hex(colour) for colour in points.get_facecolors()] == list(SERIES[:3])
     legend = [text.get_text() for text in figures[0].legends[0].get_texts()]
     assert legend == [*NAMES, "centre"]
+
+
+def test_plot_neighborhoods_has_a_row_each_and_a_scale_per_row(
+    figures, path, check_png
+):
+    none = np.zeros((0, 2))
+    other = [
+        one._replace(points=-one.points, centers=none) for one in make_snapshots(3)
+    ]
+    rows = {"a <b>$x": make_snapshots(3), "b": other}
+    plot_neighborhoods(rows, np.arange(3), NAMES, path, title="maps")
+    check_png(path)
+    axes = figures[0].axes
+    assert [one.get_ylabel() for one in axes] == ["a <b>$x", "", "", "b", "", ""]
+    assert [one.get_title("left") for one in axes[3:]] == [
+        "step 0",
+        "step 100",
+        "step 200",
+    ]
+    limits = [(one.get_xlim(), one.get_ylim()) for one in axes]
+    assert len(set(limits[:3])) == len(set(limits[3:])) == 1 and limits[0] != limits[3]
+    np.testing.assert_allclose(
+        axes[5].collections[0].get_offsets(), -make_snapshots(3)[2].points
+    )
+    legend = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert legend == [*NAMES, "centre"]
+    for wrong, problem in (
+        ({}, "snapshots are empty"),
+        ({"a": other, "b": other[:2]}, r"same steps in all rows, got \{'a': \[0, 100"),
+    ):
+        with pytest.raises(ValueError, match=f"plot_neighborhoods: .*{problem}"):
+            plot_neighborhoods(wrong, np.arange(3), NAMES, path, title="")
 
 
 def test_write_embedding_animation_has_a_picture_per_step(tmp_path):
@@ -401,28 +470,6 @@ def test_plot_activations_puts_classes_and_their_centres_in_order(
     assert len(figures[1].axes[0].get_xticks()) == 0
     with pytest.raises(ValueError, match="got 0 and 0"):
         plot_activations(np.zeros((0, 3)), labels[:0], NAMES, path)
-
-
-@pytest.mark.parametrize("factor", [1.2, 20.0])
-def test_plot_unknown_scores_counts_shares_of_both(figures, path, check_png, factor):
-    known = np.random.default_rng(0).uniform(1, 2, 300)
-    plot_unknown_scores(
-        known, factor * known[:50], path, auroc=0.8125, unknown_name="others $x"
-    )
-    check_png(path)
-    (axes,) = figures[0].axes
-    assert axes.get_xscale() == ("log" if factor == 20 else "linear")
-    assert "0.812" in axes.get_title("left")
-    bars = [bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)]
-    np.testing.assert_allclose([sum(bars[:40]), sum(bars[40:])], 1.0)
-    legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend == ["known classes, 300", "others $x, 50"]
-
-
-def test_plot_unknown_scores_wants_finite_scores(path):
-    with pytest.raises(ValueError, match="unknown of 2 scores, wanted .* finite"):
-        scores = np.array([1.0, np.nan])
-        plot_unknown_scores(np.ones(1), scores, path, auroc=0.5)
 
 
 def test_plot_head_gaps_shows_means_deviations_and_seeds(figures, path, check_png):
