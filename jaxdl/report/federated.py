@@ -1,9 +1,8 @@
 """Federated training: accuracy by round and by carbon dioxide; who has which data."""
 
-import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -27,8 +26,7 @@ _MAX_NAMED = 20
 """Classes that a legend can name."""
 
 
-@dataclasses.dataclass(frozen=True)
-class FederatedCurve:
+class FederatedCurve(NamedTuple):
     """One training.
 
     Attributes:
@@ -46,8 +44,7 @@ class FederatedCurve:
     grams: Float[np.ndarray, " scores"]
 
 
-@dataclasses.dataclass(frozen=True)
-class ClientMixture:
+class ClientMixture(NamedTuple):
     """What clients have.
 
     Attributes:
