@@ -68,8 +68,7 @@ def make_client_training(
     Example:
       >>> from jaxdl.federated import plan_round
       >>> def loss_fn(params, batch, mask):
-      ...     squares = jnp.where(mask, (params - batch["x"]) ** 2, 0.0)
-      ...     return jnp.sum(squares) / jnp.sum(mask)
+      ...     return jnp.mean((params - batch["x"]) ** 2, where=mask)
       >>> train = make_client_training(loss_fn, optax.sgd(0.5))
       >>> parts = [np.array([0, 1, 2]), np.array([3])]
       >>> plan = plan_round(parts, np.array([0, 1]), round_index=0, seed=0)

@@ -104,8 +104,7 @@ def run_round(
       >>> import jax.numpy as jnp, optax
       >>> from jaxdl.federated import make_client_training, make_server_optimizer
       >>> def loss_fn(params, batch, mask):
-      ...     squares = jnp.where(mask, (params - batch["x"]) ** 2, 0.0)
-      ...     return jnp.sum(squares) / jnp.sum(mask)
+      ...     return jnp.mean((params - batch["x"]) ** 2, where=mask)
       >>> server = make_server_optimizer("fedavg")
       >>> state, report = run_round(
       ...     init_federated_state(jnp.zeros(()), server),

@@ -22,25 +22,51 @@ class LayoutSection:
 
     share: Literal["nothing", "optimizer", "everything"] = Field(
         default="nothing",
-        description="What each device along mesh.data keeps a part of, not a copy: the "
-        "optimiser's state and the average, or parameters too.",
+        description="What devices along mesh.data share, not copy.",
     )
-    rules: dict[str, Literal["outputs", "inputs", "whole"]] = Field(
-        default_factory=dict,
-        description="How layers are split over mesh.model, by a pattern in their path; "
-        "before those of the network itself.",
+    outputs: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns of layers to split by outputs over mesh.model.",
+    )
+    inputs: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns of layers to split by inputs over mesh.model.",
+    )
+    whole: tuple[str, ...] = Field(
+        default=(), description="Patterns of layers that are not to be split."
     )
 
     def find_conflicts(self) -> list[Conflict]:
         """Checks that every pattern is one."""
         conflicts = []
-        for pattern in self.rules:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                message = f"{pattern!r} is no regular expression: {error}"
-                conflicts.append(Conflict(("rules",), message))
+        for word, patterns in list_patterns(self).items():
+            for pattern in patterns:
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    message = f"{pattern!r} is no regular expression: {error}"
+                    conflicts.append(Conflict((word,), message))
         return conflicts
+
+
+def list_patterns(section: LayoutSection) -> dict[str, tuple[str, ...]]:
+    """The patterns of a config by the word of the rule, the first to win first.
+
+    Args:
+      section: what the config says.
+
+    Returns:
+      By `"whole"`, `"outputs"` and `"inputs"`.
+
+    Example:
+      >>> list_patterns(LayoutSection(outputs=("fc1/",)))["outputs"]
+      ('fc1/',)
+    """
+    return {
+        "whole": section.whole,
+        "outputs": section.outputs,
+        "inputs": section.inputs,
+    }
 
 
 def build_rules(
@@ -65,19 +91,21 @@ def build_rules(
       >>> build_rules(LayoutSection(), (("fc1/", "outputs"),), [], model_size=2)
       [('fc1/', 'outputs')]
     """
-    for pattern in section.rules:
-        if not any(re.search(pattern, path) for path in paths):
-            raise ConfigError(
-                f"layout.rules: {pattern!r} matches no parameter; there are, for "
-                f"example, {', '.join(paths[:3])}"
-            )
-    rules: list[tuple[str, str]] = list(section.rules.items())
+    rules: list[tuple[str, str]] = []
+    for word, patterns in list_patterns(section).items():
+        for pattern in patterns:
+            if not any(re.search(pattern, path) for path in paths):
+                raise ConfigError(
+                    f"layout.{word}: {pattern!r} matches no parameter; there are, for "
+                    f"example, {', '.join(paths[:3])}"
+                )
+            rules.append((pattern, word))
     if model_size > 1:
         rules += splits
         if not rules:
             raise ConfigError(
                 f"mesh.model: {model_size} devices are to share the parameters, but "
                 "this network names no layers that can be split; give them in "
-                "layout.rules, or set mesh.model=1"
+                "layout.outputs and layout.inputs, or set mesh.model=1"
             )
     return [*rules, *_SHARES[section.share]]

@@ -204,7 +204,7 @@ def build_training(
     try:
         shardings = tree_shardings(state, mesh, rules=rules)
     except ValueError as error:
-        raise ConfigError(f"mesh.model: {error}; or see layout.rules") from None
+        raise ConfigError(f"mesh.model: {error}; or see layout.whole") from None
     state = jax.device_put(state, shardings)
     step = make_train_step(
         task.loss_fn,

@@ -8,7 +8,7 @@ SPLITS = (("fc1/", "outputs"), ("fc2/", "inputs"))
 
 
 def test_build_rules_puts_those_of_the_config_first():
-    section = LayoutSection(rules={"head/": "outputs"}, share="optimizer")
+    section = LayoutSection(outputs=("head/",), share="optimizer")
     assert build_rules(section, SPLITS, PATHS, model_size=2) == [
         ("head/", "outputs"),
         *SPLITS,
@@ -21,16 +21,22 @@ def test_build_rules_splits_no_layer_where_parameters_are_not_shared():
 
 
 def test_build_rules_names_a_pattern_that_matches_nothing():
-    section = LayoutSection(rules={"fc9/": "outputs"})
-    with pytest.raises(ConfigError, match=r"layout.rules: 'fc9/' .*fc1/kernel"):
+    section = LayoutSection(inputs=("fc9/",))
+    with pytest.raises(ConfigError, match=r"layout.inputs: 'fc9/' .*fc1/kernel"):
         build_rules(section, SPLITS, PATHS, model_size=2)
 
 
 def test_build_rules_names_a_network_that_can_not_be_split():
-    with pytest.raises(ConfigError, match=r"mesh.model: 2 devices .*layout.rules"):
+    with pytest.raises(ConfigError, match=r"mesh.model: 2 devices .*layout.outputs"):
         build_rules(LayoutSection(), (), PATHS, model_size=2)
 
 
 def test_layout_names_a_broken_pattern():
-    (conflict,) = LayoutSection(rules={"fc1(": "outputs"}).find_conflicts()
+    (conflict,) = LayoutSection(outputs=("fc1(",)).find_conflicts()
     assert "'fc1(' is no regular expression" in conflict.message
+
+
+def test_build_rules_lets_layers_stay_whole():
+    section = LayoutSection(whole=("fc1/",))
+    rules = build_rules(section, SPLITS, PATHS, model_size=2)
+    assert rules == [("fc1/", "whole"), *SPLITS]
