@@ -19,7 +19,8 @@ the section `energy`.
 quick.yaml (digits, 10 clients) takes about 23 seconds of CPU time: test accuracy 0.986
 in one place, 0.964 by federated averaging at Dirichlet 0.1 and 0.978 at 100; up to 95 %
 of the first for 333 and 100 times its carbon dioxide, mostly of the network; 1 seed.
-fashion_mnist.yaml (100 clients) takes minutes.
+fashion_mnist.yaml (100 clients, 50 rounds) takes about 4 minutes beside other programs:
+0.878 in one place, 0.811 and 0.855 by federated averaging, 0.815 and 0.874 by FedAdam.
 """
 
 from jaxdl.recipes.command_line import read_command_line, run_script
