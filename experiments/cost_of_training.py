@@ -7,7 +7,7 @@ and links with a latency and a bandwidth. Nothing is trained and no data are rea
 
 Expected: ResNet-50 for 90 epochs takes 13 hours, 16.6 kWh and 7.9 kg of CO2 on one
 A100, and 22 seconds on 2,240 if the batch grows to 573,440 examples; if these share a
-batch of 8,192, five in six wait. quick.yaml takes 3 seconds of CPU time. summary.json
+batch of 8,192, five in six wait. quick.yaml takes 2 seconds. summary.json
 also has published efficiencies, and how far the forecast is off (by 2 to 15 points);
 --help lists all fields.
 """

@@ -12,8 +12,8 @@ Expected: each phase helps most where centres are few. Digits, 10 centres, 3 see
 accuracy 0.82 +- 0.03, 0.87 +- 0.02, 0.92 +- 0.01, and 0.95 with a centre per class; 80
 centres: from 0.967 to 0.981 in all, and 0.976 by the class of the nearest centre of
 each class alone. Sine through 20 examples with a centre each: at most 0.001 off in
-between. quick.yaml takes 55 seconds of CPU time, most of them to compile, mnist.yaml 4
-minutes. Any field can be set on the command line (function.name=runge), --help lists
+between. quick.yaml takes 45 seconds on 2 CPU cores, most of them to compile, mnist.yaml
+4 minutes. Any field can be set on the command line (function.name=runge), --help lists
 them all.
 """
 

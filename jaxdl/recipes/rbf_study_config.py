@@ -5,7 +5,7 @@ Imports no JAX.
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -49,19 +49,7 @@ class RBFStudySection(ComparisonSection):
     """The heads to compare, and how strong each regulariser is."""
 
     candidates: tuple[CandidateName, ...] = Field(
-        default=(
-            "softmax",
-            "softmax_label_smoothing",
-            "rbf",
-            "center_repulsion",
-            "width_prior",
-            "assignment_imbalance",
-            "metric_decay",
-            "activation_dropout",
-            "embedding_mixup",
-            "label_smoothing",
-            "cluster_loss",
-        ),
+        default=get_args(CandidateName),
         min_length=2,
         description="softmax, and heads to compare to it; rbf is that of `loss`.",
     )
