@@ -2,9 +2,15 @@
 
 
 class JaxdlError(Exception):
-    """An error whose message is written for the person who runs the script."""
+    """An error whose message is written for the person who runs the script.
+
+    Attributes:
+      exit_status: of the script.
+      is_shared: whether every process of the run raises it.
+    """
 
     exit_status = 1
+    is_shared = False
 
 
 class ConfigError(JaxdlError):
@@ -40,3 +46,9 @@ class LockError(JaxdlError):
     """A run folder that another process is writing to."""
 
     exit_status = 6
+
+
+class PeerError(JaxdlError):
+    """Another process of the run ended, or does not get on."""
+
+    exit_status = 7

@@ -22,10 +22,16 @@ from jaxdl.costs.published import (
     compare_published,
     predict_efficiency,
 )
+from jaxdl.costs.utilization import (
+    PEAK_FLOPS,
+    find_peak_flops,
+    model_flops_utilization,
+)
 
 __all__ = [
     "CARBON_INTENSITY",
     "EXCHANGE_KINDS",
+    "PEAK_FLOPS",
     "PUBLISHED_EFFICIENCIES",
     "Exchange",
     "Forecast",
@@ -40,7 +46,9 @@ __all__ = [
     "energy_kwh",
     "exchange_seconds",
     "federated_energy",
+    "find_peak_flops",
     "forecast",
+    "model_flops_utilization",
     "predict_efficiency",
     "purchase_price",
     "purchase_share",

@@ -74,7 +74,8 @@ class CollectiveReport:
 
     def sent_bytes(self, kind: str | None = None) -> float:
         """Bytes that each device sends per call: in one kind, or in all."""
-        return sum(c.sent_bytes for c in self.collectives if kind in (None, c.kind))
+        sent = (c.sent_bytes for c in self.collectives if kind in (None, c.kind))
+        return sum(sent, 0.0)
 
     def by_kind(self) -> dict[str, dict[str, int | float]]:
         """`"count"`, `"payload_bytes"` and `"sent_bytes"` per call, by kind."""

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
 from jaxdl.parallel.mesh import list_divisors
 
@@ -14,7 +14,11 @@ _SMALL = 1024
 
 
 def choose_partition(
-    shape: tuple[int, ...], split: str, mesh: Mesh, *, name: str = "array"
+    shape: tuple[int, ...],
+    split: str,
+    mesh: Mesh | AbstractMesh,
+    *,
+    name: str = "array",
 ) -> PartitionSpec:
     """The partition of an array that a word stands for.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -101,11 +102,50 @@ def padded_batch_size(batch_size: int, mesh: Mesh) -> int:
     return -(-batch_size // parts) * parts
 
 
+def data_share(mesh: Mesh) -> tuple[int, int]:
+    """Which of the equal parts of a batch this process reads.
+
+    Args:
+      mesh: over the devices of all processes.
+
+    Returns:
+      (index, count): the index-th of count contiguous parts; (0, 1) when it needs the
+      whole batch.
+
+    Raises:
+      ValueError: this process's devices don't hold one such part.
+
+    Example:
+      >>> from jaxdl.parallel import make_mesh
+      >>> data_share(make_mesh())
+      (0, 1)
+    """
+    parts = mesh.shape["data"]
+    here = [
+        row
+        for row, devices in enumerate(mesh.devices)
+        if any(device.process_index == jax.process_index() for device in devices)
+    ]
+    if not here:
+        raise ValueError(
+            f"the mesh of {mesh.devices.size} devices has none of process "
+            f"{jax.process_index()}; it must have some of each process"
+        )
+    width = len(here)
+    if here[-1] - here[0] + 1 != width or here[0] % width or parts % width:
+        raise ValueError(
+            f"process {jax.process_index()} has the parts {here} of data={parts}; "
+            "wanted as many in every process, and neighbours"
+        )
+    return here[0] // width, parts // width
+
+
 def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Places this process's rows of a batch, split over `"data"`.
 
     Args:
-      batch: arrays by name, the batch along the first axis of each.
+      batch: arrays by name, the batch along the first axis of each; of several
+        processes each gives its part, see `data_share`.
       mesh: the mesh to split over.
 
     Returns:
@@ -114,9 +154,9 @@ def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
     Raises:
       ValueError: a batch size that the `"data"` axis does not divide.
     """
-    parts = mesh.shape["data"]
+    parts, count = mesh.shape["data"], data_share(mesh)[1]
     for name, rows in batch.items():
-        if len(rows) * jax.process_count() % parts:
+        if len(rows) * count % parts:
             raise ValueError(
                 f"batch[{name!r}] has {len(rows)} rows, which data={parts} does not "
                 "divide"
@@ -125,6 +165,37 @@ def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
     if jax.process_count() == 1:
         return jax.device_put(batch, sharding)
     return {
-        name: jax.make_array_from_process_local_data(sharding, rows)
+        name: jax.make_array_from_process_local_data(
+            sharding, rows, (len(rows) * count, *rows.shape[1:])
+        )
         for name, rows in batch.items()
     }
+
+
+def place_tree(tree: Any, shardings: Any) -> Any:
+    """Places a tree that every process has whole, and alike.
+
+    Args:
+      tree: arrays, also keys.
+      shardings: one for all leaves, or a tree of them.
+
+    Returns:
+      Global arrays.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+
+    def place(leaf: Any, sharding: NamedSharding) -> jax.Array:
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(
+            leaf.dtype, jax.dtypes.prng_key
+        ):
+            words = place(jax.random.key_data(leaf), sharding)
+            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+        rows = np.asarray(leaf)
+        return jax.make_array_from_callback(
+            rows.shape, sharding, lambda index: rows[index]
+        )
+
+    if isinstance(shardings, NamedSharding):
+        return jax.tree.map(lambda leaf: place(leaf, shardings), tree)
+    return jax.tree.map(place, tree, shardings)
