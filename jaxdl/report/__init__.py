@@ -27,6 +27,12 @@ from jaxdl.report.image_sheet import (
     plot_image_sheet,
 )
 from jaxdl.report.importance import plot_importance
+from jaxdl.report.large_batches import (
+    BatchSeries,
+    NoiseCurve,
+    plot_batch_tradeoff,
+    plot_noise_scales,
+)
 from jaxdl.report.mistakes import plot_mistakes
 from jaxdl.report.neighbors import plot_neighbors
 from jaxdl.report.page import PageImage, PageSection, PageTable, write_page
@@ -73,6 +79,7 @@ from jaxdl.report.ridge_path import (
     plot_ridge_path,
 )
 from jaxdl.report.rings import RingPlaces, place_on_rings
+from jaxdl.report.scaling import MemoryBar, ScalingCurve, plot_scaling
 from jaxdl.report.trials import TrialAxis, plot_trials
 from jaxdl.report.twins import (
     plot_correlations,
@@ -150,6 +157,10 @@ __all__ = [
     "plot_curves",
     "plot_dropout",
     "plot_gaps",
+    "BatchSeries",
+    "NoiseCurve",
+    "plot_batch_tradeoff",
+    "plot_noise_scales",
     "ClientMixture",
     "FederatedCurve",
     "plot_clients",
@@ -162,4 +173,7 @@ __all__ = [
     "plot_pooled_axes",
     "plot_trials",
     "plot_variants",
+    "MemoryBar",
+    "ScalingCurve",
+    "plot_scaling",
 ]
