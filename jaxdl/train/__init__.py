@@ -21,6 +21,7 @@ from jaxdl.train.loggers import (
 )
 from jaxdl.train.loop import Hooks, Intervals, train
 from jaxdl.train.manifest import write_json
+from jaxdl.train.noise import MeasuredStatistics, compute_noise
 from jaxdl.train.progress import ProgressDisplay
 from jaxdl.train.run_folder import (
     RunFolder,
@@ -39,7 +40,7 @@ from jaxdl.train.state import (
     state_from_items,
     state_items,
 )
-from jaxdl.train.step import make_gradient, make_train_step
+from jaxdl.train.step import TrainStep, make_gradient, make_train_step
 
 __all__ = [
     "Advance",
@@ -50,14 +51,17 @@ __all__ = [
     "JsonLinesLogger",
     "Logger",
     "LossFunction",
+    "MeasuredStatistics",
     "ProgressDisplay",
     "Restored",
     "RunFolder",
     "StopRequest",
     "TensorBoardLogger",
     "TrainState",
+    "TrainStep",
     "WandbLogger",
     "abstract_tree",
+    "compute_noise",
     "describe_environment",
     "evaluate",
     "find_nonfinite",

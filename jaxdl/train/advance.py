@@ -12,7 +12,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxdl.data import ArraySplit, Split, batch_indices, stream_batches
-from jaxdl.parallel import batch_sharding, replicated_sharding, shard_batch
+from jaxdl.parallel import (
+    batch_sharding,
+    data_share,
+    place_tree,
+    replicated_sharding,
+    shard_batch,
+)
 from jaxdl.train.state import TrainState
 from jaxdl.train.step import TrainStep
 
@@ -45,7 +51,7 @@ def make_resident_advance(
     Returns:
       `advance(state, first_step, num_steps) -> state` with num_steps <= max_steps.
     """
-    arrays = jax.device_put(
+    arrays = place_tree(
         {"images": split.images, "labels": split.labels}, replicated_sharding(mesh)
     )
     sharding = batch_sharding(mesh, axis=1)
@@ -108,6 +114,7 @@ def make_streamed_advance(
     """
     stream: Iterator[dict[str, np.ndarray]] | None = None
     position = -1
+    process_index, process_count = data_share(mesh)
 
     def advance(state: TrainState, first_step: int, num_steps: int) -> TrainState:
         nonlocal stream, position
@@ -122,8 +129,8 @@ def make_streamed_advance(
                         num_steps=last_step - index,
                         num_workers=num_workers,
                         prefetch=prefetch,
-                        process_index=jax.process_index(),
-                        process_count=jax.process_count(),
+                        process_index=process_index,
+                        process_count=process_count,
                     )
                 )
             state, _ = step(state, shard_batch(next(stream), mesh))

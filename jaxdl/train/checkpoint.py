@@ -12,6 +12,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxdl.errors import CheckpointError
+from jaxdl.parallel import decide_first, exchange_texts, is_first_process
 from jaxdl.train.manifest import (
     read_manifest,
     update_manifest,
@@ -96,6 +97,9 @@ class CheckpointStore:
 
     def best_step(self) -> int | None:
         """The step that scored best; the earliest of equals; None if none scored."""
+        return decide_first(self._find_best, what="look for the best checkpoint")
+
+    def _find_best(self) -> int | None:
         scored = [
             (manifest["metrics"][self._best_metric], step)
             for step, manifest in self._sealed()
@@ -129,6 +133,7 @@ class CheckpointStore:
         """
         self.wait()
         target = self._path(step)
+        is_first = is_first_process()
         content = {
             "step": step,
             "metrics": None if metrics is None else dict(metrics),
@@ -136,12 +141,14 @@ class CheckpointStore:
             "leaves": {name: _describe(tree) for name, tree in items.items()},
         }
         try:
-            if target.exists() and self._is_whole(target):
-                if metrics is not None:
+            whole = lambda: target.exists() and self._is_whole(target)
+            if decide_first(whole, what="look at the checkpoints"):
+                if metrics is not None and is_first:
                     update_manifest(target, metrics=content["metrics"])
                 return
-            self._remove_unfinished()
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if is_first:
+                self._remove_unfinished()
+                target.parent.mkdir(parents=True, exist_ok=True)
             trees = {
                 name: ocp.args.StandardSave(tree)  # pyright: ignore[reportCallIssue]
                 for name, tree in items.items()
@@ -157,14 +164,14 @@ class CheckpointStore:
         Raises:
           CheckpointError: it failed; the checkpoints before it are untouched.
         """
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
+        if self._finish():
+            exchange_texts("", what="save")
 
     def close(self) -> None:
         """Finishes the save under way and releases the threads."""
         try:
-            self.wait()
+            # Alone: if this process fails, the others don't come here.
+            self._finish()
         finally:
             self._thread.shutdown()
             self._checkpointer.close()
@@ -186,6 +193,15 @@ class CheckpointStore:
           CheckpointError: the checkpoints found are all damaged (nothing is deleted),
             the step asked for is, or the tree differs from the one saved.
         """
+        found = decide_first(
+            lambda: self._find_whole(step), what="look for checkpoints"
+        )
+        if found is None:
+            return None
+        return self._load(Path(found[0]), found[1], targets)
+
+    def _find_whole(self, step: int | None) -> tuple[str, dict[str, Any]] | None:
+        """The newest checkpoint that is whole, or that of a step, and its manifest."""
         candidates = [path for _, path in reversed(self._folders())]
         if step is not None:
             candidates = [self._path(step)]
@@ -193,7 +209,7 @@ class CheckpointStore:
             return None
         for index, path in enumerate(candidates):
             try:
-                manifest = self._verify(path)
+                return str(path), self._verify(path)
             except ValueError as error:
                 self._damaged.add(int(path.name))
                 rest = candidates[index + 1 :]
@@ -204,8 +220,6 @@ class CheckpointStore:
                     )
                 else:
                     last_error = error
-                continue
-            return self._load(path, manifest, targets)
         raise CheckpointError(
             f"{self.folder}: found {len(candidates)} checkpoint"
             f"{'s' * (len(candidates) != 1)}, none can be restored; the last one tried "
@@ -249,9 +263,18 @@ class CheckpointStore:
             metadata=manifest["metadata"],
         )
 
+    def _finish(self) -> bool:
+        """Blocks until the save under way is sealed; whether there was one."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+        return pending is not None
+
     def _seal(self, target: Path, content: dict[str, Any]) -> None:
         try:
             self._checkpointer.wait_until_finished()
+            if not is_first_process():
+                return
             write_manifest(_unsealed(target), content)
             if target.exists():
                 self._remove(target)
@@ -277,7 +300,7 @@ class CheckpointStore:
 
     def _prune(self) -> None:
         steps = self.steps()
-        keep = {*steps[-self._keep_last :], self.best_step()}
+        keep = {*steps[-self._keep_last :], self._find_best()}
         for step in steps:
             if step not in keep:
                 self._remove(self._path(step))

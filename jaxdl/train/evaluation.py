@@ -1,5 +1,6 @@
 """Scoring a split in one pass: every example exactly once, on any mesh."""
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,10 +9,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from jaxdl.data import Split, evaluation_batches
-from jaxdl.parallel import padded_batch_size, replicated_sharding, shard_batch
+from jaxdl.parallel import (
+    data_share,
+    padded_batch_size,
+    place_tree,
+    replicated_sharding,
+    shard_batch,
+)
 from jaxdl.train.state import Statistics
 from jaxdl.typing import Batch, Params
 
@@ -73,24 +80,37 @@ def evaluate(
       The sums over all examples, or None when `should_stop` said so.
     """
     # Equal shardings for the first and every later call: one compile.
-    totals = jax.device_put(totals, replicated_sharding(mesh))
+    whole = replicated_sharding(mesh)
+    totals = place_tree(totals, whole)
     rows_per_batch = padded_batch_size(batch_size, mesh)
-    for indices, batch in _read_ahead(split, rows_per_batch, num_workers):
+    share = data_share(mesh)
+    for indices, mask, batch in _read_ahead(split, rows_per_batch, num_workers, share):
         if should_stop():
             return None
         totals, outputs = step(totals, params, model_state, shard_batch(batch, mesh))
         if on_outputs is not None:
-            mask = batch["mask"]
+            if jax.process_count() > 1:
+                outputs = _gather(outputs, whole)
             rows = {name: np.asarray(value)[mask] for name, value in outputs.items()}
             on_outputs(indices[mask], rows)
     return totals
 
 
+@functools.partial(jax.jit, static_argnums=1)
+def _gather(outputs: dict[str, Any], whole: NamedSharding) -> dict[str, Any]:
+    """Rows of all processes, in each of them."""
+    return jax.lax.with_sharding_constraint(outputs, whole)
+
+
 def _read_ahead(
-    split: Split, batch_size: int, num_workers: int
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    split: Split, batch_size: int, num_workers: int, share: tuple[int, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
+    """All indices of each batch and which are real, and the rows of this process."""
+    rows = batch_size // share[1]
+    here = slice(share[0] * rows, (share[0] + 1) * rows)
+
     def read(indices: np.ndarray, mask: np.ndarray):
-        return indices, {**split.read(indices), "mask": mask}
+        return indices, mask, {**split.read(indices[here]), "mask": mask[here]}
 
     pending: deque[Future[Any]] = deque()
     with ThreadPoolExecutor(num_workers, thread_name_prefix="evaluation") as threads:

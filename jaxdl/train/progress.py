@@ -84,10 +84,18 @@ class ProgressDisplay:
         self._mark = (self._mark[0], self._mark[1] + seconds)
 
     def show(
-        self, step: int, split: str, numbers: Mapping[str, float], *, speed: float = 0
+        self,
+        step: int,
+        split: str,
+        numbers: Mapping[str, float | None],
+        *,
+        speed: float = 0,
     ) -> None:
         """Shows the numbers of a split: in the bar for training, else as a line."""
-        text = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        text = "  ".join(
+            f"{name} {'unknown' if value is None else format(value, '.4g')}"
+            for name, value in numbers.items()
+        )
         if speed:
             text += f"  {speed:,.0f} images/s"
         if self.console.is_terminal and split == "train":

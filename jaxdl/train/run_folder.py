@@ -24,9 +24,12 @@ class RunFolder:
 
     Attributes:
       path: the folder itself.
+      is_writer: whether this process writes to it; of several only the first does,
+        but for its shares of checkpoints.
     """
 
     path: Path
+    is_writer: bool = True
 
     @property
     def config(self) -> Path:

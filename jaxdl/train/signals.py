@@ -5,6 +5,8 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
+from jaxdl.parallel import current_peers
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -15,6 +17,9 @@ class StopRequest:
     signal sets `signal_number`; the second ends the process at once with status
     128 + number. Outside the main thread signals can't be caught, and are not.
 
+    Of several processes, which signals may reach at different times or not at all, all
+    stop at the same `poll`; `requested` says so from then on.
+
     Example:
       >>> with StopRequest() as stop:
       ...     stop.requested
@@ -23,12 +28,24 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self._received: int | None = None
         self._previous: dict[int, object] = {}
 
     @property
     def requested(self) -> bool:
         """Whether a signal has arrived."""
         return self.signal_number is not None
+
+    def poll(self, step: int = 0) -> bool:
+        """Whether to stop now; of several processes all must ask equally often.
+
+        Args:
+          step: that was reached, for messages.
+        """
+        peers = current_peers()
+        if peers is not None and not self.requested:
+            self.signal_number = peers.poll(self._received, step=step)
+        return self.requested
 
     @property
     def exit_status(self) -> int:
@@ -51,6 +68,8 @@ class StopRequest:
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self._received is not None:
             os._exit(128 + number)
-        self.signal_number = number
+        self._received = number
+        if current_peers() is None:
+            self.signal_number = number

@@ -10,6 +10,8 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from jaxdl.parallel import place_tree
+from jaxdl.train.noise import init_measured
 from jaxdl.typing import Array, Batch, PRNGKey
 
 Statistics = Any
@@ -80,6 +82,7 @@ def init_train_state(
     batch: Batch,
     *,
     ema: bool = False,
+    noise_scale: bool = False,
     key: PRNGKey,
 ) -> TrainState:
     """The state before the first step.
@@ -90,6 +93,7 @@ def init_train_state(
       optimizer: makes the optimiser state.
       batch: one batch, or `jax.ShapeDtypeStruct`s like it.
       ema: keep an exponential moving average of the parameters.
+      noise_scale: as in `make_train_step`.
       key: the source of all randomness of the run.
 
     Returns:
@@ -109,7 +113,7 @@ def init_train_state(
         # A copy: the state's buffers are donated, and none may be donated twice.
         ema_params=jax.tree.map(jnp.copy, params) if ema else None,
         key=key,
-        totals=totals,
+        totals=init_measured(totals) if noise_scale else totals,
         finite=jnp.ones((), bool),
     )
     return jax.tree.map(_strengthen, state)
@@ -128,7 +132,7 @@ def clear_totals(totals: Statistics) -> Statistics:
     Equal placement matters: with another one the train step would compile again.
     """
     return jax.tree.map(
-        lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
+        lambda leaf: place_tree(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
         totals,
     )
 
@@ -172,7 +176,7 @@ def state_from_items(
     weights, training = items["weights"], items["training"]
     key = jax.random.wrap_key_data(training["key"], impl=jax.random.key_impl(like.key))
     return like.replace(  # pyright: ignore[reportAttributeAccessIssue]
-        step=jax.device_put(jnp.int32(step), like.step.sharding),
+        step=place_tree(jnp.int32(step), like.step.sharding),
         params=weights["params"],
         model_state=weights["model_state"],
         optimizer_state=training["optimizer_state"],

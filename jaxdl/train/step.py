@@ -6,7 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
+from jaxdl.parallel import map_shares
+from jaxdl.train.noise import add_noise
 from jaxdl.train.state import LossFunction, Statistics, TrainState
 from jaxdl.typing import Array, Batch, Bool
 
@@ -19,6 +22,8 @@ def make_train_step(
     *,
     accumulate: int = 1,
     ema_decay: float | None = None,
+    noise_scale: bool = False,
+    mesh: Mesh | None = None,
     state_shardings: Any = None,
 ) -> TrainStep:
     """One jitted update of the state, whose buffers it takes over.
@@ -33,6 +38,9 @@ def make_train_step(
       accumulate: micro-batches per step; their gradients are averaged.
       ema_decay: share of the moving average kept per step, in [0, 1); needs a state
         made with `ema=True`.
+      noise_scale: measure how noisy gradients are, as `make_gradient` does; needs a
+        state made with `noise_scale=True`.
+      mesh: read for `noise_scale` alone.
       state_shardings: where the new state lives; None leaves that to the compiler.
 
     Returns:
@@ -40,13 +48,15 @@ def make_train_step(
 
     Raises:
       ValueError: `accumulate` below 1 or not dividing the batch, `ema_decay` outside
-        [0, 1) or without an average in the state.
+        [0, 1) or without an average in the state, or see `make_gradient`.
     """
     if accumulate < 1:
         raise ValueError(f"accumulate must be at least 1, got {accumulate}")
     if ema_decay is not None and not 0 <= ema_decay < 1:
         raise ValueError(f"ema_decay must be in [0, 1), got {ema_decay}")
-    gradient_fn = make_gradient(loss_fn, accumulate=accumulate)
+    gradient_fn = make_gradient(
+        loss_fn, accumulate=accumulate, noise_scale=noise_scale, mesh=mesh
+    )
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Statistics]:
         if (ema_decay is None) != (state.ema_params is None):
@@ -92,49 +102,88 @@ def make_train_step(
     return jax.jit(step, donate_argnums=0, out_shardings=shardings)
 
 
-def make_gradient(loss_fn: LossFunction, *, accumulate: int = 1) -> Callable[..., Any]:
-    """Mean loss and gradient over the micro-batches of a batch.
+def make_gradient(
+    loss_fn: LossFunction,
+    *,
+    accumulate: int = 1,
+    noise_scale: bool = False,
+    mesh: Mesh | None = None,
+) -> Callable[..., Any]:
+    """Mean loss and gradient over the parts of a batch.
+
+    The noise scale is read off the gradients of those parts, at no further gradient.
+    Where there is only one, the devices' shares are made parts: the loss must then be
+    a mean over examples that don't meet (no BatchNorm), and what is drawn at random is
+    drawn for each share, from the same distribution as for the whole.
 
     Args:
       loss_fn: see `jaxdl.train.LossFunction`.
-      accumulate: number of micro-batches; rows i, i + accumulate, ... form one, so
-        each is spread over all devices that the batch is spread over.
+      accumulate: number of parts; rows i, i + accumulate, ... form one, so each is
+        spread over all devices that the batch is spread over.
+      noise_scale: the statistics become `MeasuredStatistics`.
+      mesh: the devices that share the batch; needed for `noise_scale` with one part.
 
     Returns:
       `gradient(params, model_state, batch, *, key)` giving (loss, gradient, model
-      state after the last micro-batch, statistics summed).
+      state after the last part, statistics summed).
+
+    Raises:
+      ValueError: the noise scale of one part on one device, or of a loss whose model
+        state the shares of the devices would each change.
     """
     value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
+    by_share = noise_scale and accumulate == 1
+    if by_share and (mesh is None or mesh.shape["data"] == 1):
+        raise ValueError(
+            "noise_scale compares parts of a batch; wanted accumulate of 2 or more, or "
+            f"a mesh with several devices along data, got accumulate={accumulate}"
+        )
+
+    def one(model_state, params, part, key):
+        (loss, (model_state, statistics)), grads = value_and_grad(
+            params, model_state, part, key=key
+        )
+        return model_state, (loss, grads, statistics)
 
     def gradient(params, model_state, batch, *, key):
-        if accumulate == 1:
-            (loss, (model_state, statistics)), grads = value_and_grad(
-                params, model_state, batch, key=key
+        if accumulate == 1 and not by_share:
+            model_state, (loss, grads, statistics) = one(
+                model_state, params, batch, key
             )
             return loss, grads, model_state, statistics
-        keys = jax.random.split(key, accumulate)
-        parts = jax.tree.map(lambda rows: _split_rows(rows, accumulate), batch)
-
-        def one(model_state, inputs):
-            part, key = inputs
-            (loss, (model_state, statistics)), grads = value_and_grad(
-                params, model_state, part, key=key
+        if by_share:
+            outputs = _map_over_devices(one, model_state, params, batch, mesh, key=key)
+        else:
+            keys = jax.random.split(key, accumulate)
+            parts = jax.tree.map(lambda rows: _split_rows(rows, accumulate), batch)
+            model_state, outputs = _scan(
+                lambda carry, inputs: one(carry, params, *inputs),
+                model_state,
+                (parts, keys),
+                accumulate,
             )
-            return model_state, (loss, grads, statistics)
-
-        model_state, (losses, grads, statistics) = _scan(
-            one, model_state, (parts, keys), accumulate
-        )
+        losses, grads, statistics = outputs
         mean = lambda leaf: jnp.mean(leaf, axis=0)
         total = lambda leaf: jnp.sum(leaf, axis=0, dtype=leaf.dtype)
-        return (
-            mean(losses),
-            jax.tree.map(mean, grads),
-            model_state,
-            jax.tree.map(total, statistics),
-        )
+        statistics = jax.tree.map(total, statistics)
+        if noise_scale:
+            size = len(jax.tree.leaves(batch)[0])
+            statistics = add_noise(statistics, grads, batch_size=size)
+        return mean(losses), jax.tree.map(mean, grads), model_state, statistics
 
     return gradient
+
+
+def _map_over_devices(one, model_state, params, batch, mesh, *, key):
+    """Loss, gradient and statistics of each device's rows, stacked."""
+    if jax.tree.leaves(model_state):
+        raise ValueError(
+            "noise_scale of the devices' shares needs a network without model state "
+            f"(BatchNorm), got {', '.join(model_state)}; wanted accumulate of 2 or more"
+        )
+    keys = jax.random.split(key, mesh.shape["data"])
+    share = lambda params, rows: one(model_state, params, rows[0], rows[1][0])[1]
+    return map_shares(share, mesh)(params, (batch, keys))
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:

@@ -51,6 +51,32 @@ def test_stop_request_outside_the_main_thread_does_nothing():
     assert found == [False]
 
 
+def test_poll_waits_for_what_the_processes_agree_on(monkeypatch):
+    class Peers:
+        asked = []
+
+        def poll(self, number, *, step):
+            self.asked.append((number, step))
+            return number if step >= 3 else None
+
+    peers = Peers()
+    monkeypatch.setattr("jaxdl.train.signals.current_peers", lambda: peers)
+    with StopRequest() as stop:
+        assert not stop.poll(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert not stop.poll(2) and not stop.requested and stop.exit_status == 0
+        assert stop.poll(3) and stop.requested and stop.exit_status == 143
+        assert stop.poll(4)
+    assert peers.asked == [(None, 1), (15, 2), (15, 3)]
+
+
+def test_poll_of_a_process_alone_is_whether_a_signal_arrived():
+    with StopRequest() as stop:
+        assert not stop.poll()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.poll()
+
+
 SECOND = """
 import importlib.util, os, signal, sys
 spec = importlib.util.spec_from_file_location("signals", sys.argv[1])
