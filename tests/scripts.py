@@ -18,7 +18,7 @@ SMALL = {
     "schedule.duration": "2 steps",
     "run.evaluate_every": "1 steps",
     "run.log_every": "1 steps",
-    "study.networks": "[resnet8_cifar, plain8_cifar]",
+    "study.networks": "[mlp, resnet8_cifar]",
     "study.norms": "[layer]",
     "study.batch_sizes": "[8]",
     "study.rates": "[0.5]",
@@ -31,6 +31,7 @@ SMALL = {
     "effective": "[plain8_cifar]",
     "stack.depth": "2",
     "images.image_size": "16",
+    "images.train_limit": "100",
     "images.batch_size": "4",
     "clip.num_frames": "4",
     "clip.height": "16",
@@ -55,13 +56,17 @@ SMALL = {
 """What makes an experiment short, by field; those that it has are set in tests."""
 
 SMALL_BY_NAME = {
+    "svd_compress_network": {"model.name": "mlp"},
+    "svd_eigenimages": {"components.counts": "[1, 4]"},
     "pretrain_barlow_twins": {
+        "model.name": "mlp",
         "schedule.warmup": "0 steps",
         "projector.widths": "[16]",
         "monitor.bank_images": "100",
     },
+    "train_classifier": {"model.name": "mlp"},
     "train_rbf": {
-        "model.name": "resnet8_cifar",
+        "model.name": "mlp",
         "head.num_centers": "3",
         "centers.warm_start": "1 steps",
         "centers.num_examples": "50",
@@ -86,6 +91,12 @@ SMALL_BY_NAME = {
         "function.counts": "[5]",
         "function.num_steps": "2",
     },
+    "large_batch_study": {
+        "study.optimizers": "[sgd]",
+        "study.learning_rates": "[0.1]",
+        "study.scaling": "[linear]",
+        "schedule.warmup": "1 steps",
+    },
     "federated": {
         "federated.alphas": "[1.0]",
         "federated.algorithms": "[fedavg]",
@@ -93,6 +104,14 @@ SMALL_BY_NAME = {
         "central.epochs": "1",
         "energy.device_seconds": "1e-4",
         "energy.server_seconds": "1e-5",
+    },
+    "scaling_study": {
+        "model.name": "mlp",
+        "data.image_size": "null",
+        "study.devices": "[1, 2]",
+        "study.strong": "[data]",
+        "study.weak": "[]",
+        "study.rounds": "1",
     },
     "search": {
         "run.num_trials": "2",

@@ -57,3 +57,17 @@ def test_barlow_twins_bench_prints_times_memory_and_errors():
     lines = {line.split()[1]: line for line in table.splitlines()[1:]}
     assert {"auto", "correlation", "gram"} <= set(lines)
     assert all("MiB" in line and "gradient" in line for line in lines.values())
+
+
+def test_scaling_bench_prints_speed_memory_and_exchanges():
+    # With a peak, as a CPU is in no table.
+    words = ["--quick", "--peak-flops", "1e12"]
+    command = [sys.executable, str(BENCH / "scaling.py"), *words]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, process.stderr
+    speed, memory, own, exchanges = process.stdout.splitlines()
+    assert "images/s" in speed and "MFU" in speed
+    # Layers of 192 x 512, 512 x 512 and 512 x 1000.
+    assert "parameters 3.5, optimizer 3.5" in memory and "temporaries" in memory
+    assert own.startswith("  the device's own")
+    assert exchanges.startswith("  exchanges: 0")

@@ -25,7 +25,7 @@ from jaxdl.durations import duration_steps, parse_duration
 from jaxdl.errors import ConfigError
 from jaxdl.models import MODELS, Network
 from jaxdl.optim import make_optimizer, make_schedule
-from jaxdl.parallel import make_mesh
+from jaxdl.parallel import data_share, make_mesh
 from jaxdl.recipes.barlow_twins_config import ViewsSection
 from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import (
@@ -46,12 +46,14 @@ def build_mesh(section: MeshSection) -> Mesh:
       See `jaxdl.parallel.make_mesh`.
 
     Raises:
-      ConfigError: more devices asked for than there are.
+      ConfigError: more devices asked for than there are, or some of no process.
     """
     if section.simulated_devices:
         _simulate_devices(section.simulated_devices)
     try:
-        return make_mesh(data=section.data, model=section.model)
+        mesh = make_mesh(data=section.data, model=section.model)
+        data_share(mesh)
+        return mesh
     except ValueError as error:
         hint = ""
         if jax.default_backend() == "cpu" and not section.simulated_devices:

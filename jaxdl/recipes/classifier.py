@@ -1,6 +1,7 @@
 """The classifier run: built from a config, trained, summarised."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ from jaxdl.train import (
 from jaxdl.trees import count_parameters
 from jaxdl.typing import PRNGKey
 
+Summarise = Callable[[Fit, ClassifierConfig, Classifier, DatasetCard, TrainState], bool]
+"""Writes the results of a finished run; False when a stop came before it was done."""
+
 
 def train_classifier(
     config: ClassifierConfig,
@@ -57,6 +61,8 @@ def train_classifier(
     stop: StopRequest,
     *,
     resume_name: str | None = None,
+    summarise: Summarise | None = None,
+    reached: Callable[[], bool] | None = None,
 ) -> int:
     """Trains or resumes the classifier of a config.
 
@@ -66,6 +72,8 @@ def train_classifier(
       stop: asked after every step.
       resume_name: the `run.name` by which a stopped run is resumed, if it is not the
         name of its folder.
+      summarise: writes the results of a finished run, instead of scores and figures.
+      reached: see `run_training`.
 
     Returns:
       The exit status: 0, or 128 + signal after a requested stop.
@@ -73,16 +81,17 @@ def train_classifier(
     mesh, dataset, card = build_surroundings(config, config.augment)
     classifier = build_classifier(config, card)
     plan = build_plan(config, len(dataset.splits["train"]))
-    task = _build_task(config, classifier, card)
     keys = jax.random.split(jax.random.key(config.run.seed))
     variables, origin = _build_variables(config, run, classifier, card, key=keys[0])
+    task = build_task(config, classifier, card, separable=set(variables) == {"params"})
     optimizer = build_optimizer(config.optimizer, plan.schedule)
     training = build_training(
         config, plan, task, variables, optimizer, dataset, mesh, key=keys[1]
     )
-    write_json(run.dataset, dataclasses.asdict(card))
-    write_environment(run)
-    _write_model_table(run, classifier, card)
+    if run.is_writer:
+        write_json(run.dataset, dataclasses.asdict(card))
+        write_environment(run)
+        _write_model_table(run, classifier, card)
     count = count_parameters(variables["params"])
     name = f"{config.model.name}: {count:,} parameters ({run.path / 'model.txt'})"
     return run_training(
@@ -96,14 +105,32 @@ def train_classifier(
         training,
         logged_config=dataclasses.asdict(config),  # pyright: ignore[reportArgumentType]
         notes=[name, describe_data(card), *origin],
-        summarise=lambda fit, state: _summarise(fit, config, classifier, card, state),
+        summarise=lambda fit, state: (summarise or _summarise)(
+            fit, config, classifier, card, state
+        ),
         resume_name=resume_name,
+        reached=reached,
     )
 
 
-def _build_task(
-    config: ClassifierConfig, classifier: Classifier, card: DatasetCard
+def build_task(
+    config: ClassifierConfig,
+    classifier: Classifier,
+    card: DatasetCard,
+    *,
+    separable: bool,
 ) -> Task:
+    """What a classifier is trained for, and how it is scored.
+
+    Args:
+      config: the resolved config.
+      classifier: from `build_classifier`.
+      card: of the dataset.
+      separable: see `Task`.
+
+    Returns:
+      See `Task`.
+    """
     augment = build_augment(config.augment, image_shape=card.image_shape)
     return Task(
         loss_fn=make_classification_loss(
@@ -119,6 +146,7 @@ def _build_task(
         compute=compute_classification,
         activations_fn=make_activations(classifier, augment=augment),
         splits=list_splits(classifier.model),
+        separable=separable,
     )
 
 
@@ -185,6 +213,8 @@ def _summarise(
         scored = {} if train is None else {"train_scored": dict(train[0])}
     if best is None or final is None or fit.stop.requested:
         return False
+    if not fit.folder.is_writer:
+        return True
     rows = read_rows(fit.folder.metrics)
     variables = {"params": params, **model_state}
     summary = {

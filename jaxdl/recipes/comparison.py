@@ -23,6 +23,9 @@ Results = Mapping[str, Sequence[Row]]
 SHOWN = ("train_loss", "train_accuracy", "scored_train_accuracy", "test_accuracy")
 """Columns whose mean and deviation over the seeds are told."""
 
+Conclusion = tuple[Mapping[str, Any], Sequence[str]]
+"""Entries of the summary besides those of the variants, and sentences to say."""
+
 _SUMMED = (*SHOWN, "test_loss", "best_test_accuracy", "seconds")
 """Those of the summary."""
 
@@ -55,6 +58,7 @@ def compare_classifiers(
     draw: Callable[[Results, Path], None] | None = None,
     train: Callable[..., int] = train_classifier,
     extend: Callable[[Results], Results] = lambda results: results,
+    conclude: Callable[[Results], Conclusion] = lambda results: ({}, ()),
     shown: Sequence[str] = SHOWN,
 ) -> int:
     """Trains every variant of a config with every seed, then compares them.
@@ -74,6 +78,7 @@ def compare_classifiers(
       train: `train(config, run, stop, resume_name=...)`, given the config of a variant
         with a seed; leaves what `train_classifier` does.
       extend: adds columns to the results, once they are all there.
+      conclude: tells what all of them together mean.
       shown: columns to show on the screen; numbers of runs that finished.
 
     Returns:
@@ -112,11 +117,15 @@ def compare_classifiers(
     plot_variants(_read_curves(jobs), run.path / "curves.png", metrics=metrics)
     if draw is not None:
         draw(results, run.path)
+    conclusion, sentences = conclude(results)
+    for sentence in sentences:
+        say(sentence)
+    summary = {name: _summarise(rows, columns) for name, rows in results.items()}
     finish_study(
         run,
         table=[row for rows in results.values() for row in rows],
         shown=[_show(job.variant, results, shown) for job in jobs[: len(results)]],
-        summary={name: _summarise(rows, columns) for name, rows in results.items()},
+        summary={**summary, **conclusion},
         title=title,
         console=console,
     )
@@ -243,5 +252,7 @@ def _show(variant: Variant, results: Results, shown: Sequence[str]) -> Row:
 def _write_spread(spread: Mapping[str, Any] | None, num_finished: int) -> str:
     if spread is None:
         return "" if num_finished else "diverged"
-    deviation = "" if spread["std"] is None else f" ± {spread['std']:.4f}"
-    return f"{spread['mean']:.4f}{deviation}"
+    # Counts of steps or examples need no digits behind the point.
+    style = ".4f" if abs(spread["mean"]) < 100 else ",.0f"
+    deviation = "" if spread["std"] is None else f" ± {format(spread['std'], style)}"
+    return f"{format(spread['mean'], style)}{deviation}"

@@ -7,6 +7,7 @@ from pydantic.dataclasses import dataclass
 
 from jaxdl.config import STRICT, Conflict
 from jaxdl.recipes.field_types import AUXILIARY_HEADS
+from jaxdl.recipes.hosts_config import HostsSection
 from jaxdl.recipes.layout import LayoutSection
 from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import (
@@ -37,6 +38,7 @@ class ClassifierConfig:
     augment: AugmentSection = Field(default_factory=AugmentSection)
     mesh: MeshSection = Field(default_factory=MeshSection)
     layout: LayoutSection = Field(default_factory=LayoutSection)
+    hosts: HostsSection = Field(default_factory=HostsSection)
     run: RunSection = Field(default_factory=RunSection)
 
     def find_conflicts(self) -> list[Conflict]:

@@ -14,10 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from rich.console import Console
 
 from jaxdl.data import Dataset, batch_indices
 from jaxdl.errors import DataError, NonFiniteError
-from jaxdl.parallel import replicated_sharding, shard_batch
+from jaxdl.parallel import decide_first, replicated_sharding, shard_batch
 from jaxdl.recipes.task import Numbers, Plan, Task
 from jaxdl.train import (
     Advance,
@@ -97,24 +98,26 @@ class Fit:
             on_warning=self.warnings.append,
         )
         self._restore()
-        self.first_step = int(self.state.step)
+        self.first_step = self._step = int(self.state.step)
         self.display = ProgressDisplay(
             num_steps=plan.num_steps,
             first_step=self.first_step,
             examples_per_step=plan.batch_size,
             steps_per_epoch=self._steps_per_epoch,
+            console=Console(quiet=not folder.is_writer),
         )
         self.loggers: list[Logger] = []
         self._timing: JsonLinesLogger | None = None
         self._seconds = 0.0
 
     def __enter__(self) -> "Fit":
-        for path in (self.folder.metrics, self.folder.timing):
-            truncate_rows(path, step=self.first_step)
-        timing = read_rows(self.folder.timing)
-        self._seconds = timing[-1]["seconds"] if timing else 0.0
-        self.loggers.append(JsonLinesLogger(self.folder.metrics))
-        self._timing = JsonLinesLogger(self.folder.timing)
+        if self.folder.is_writer:
+            for path in (self.folder.metrics, self.folder.timing):
+                truncate_rows(path, step=self.first_step)
+            timing = read_rows(self.folder.timing)
+            self._seconds = timing[-1]["seconds"] if timing else 0.0
+            self.loggers.append(JsonLinesLogger(self.folder.metrics))
+            self._timing = JsonLinesLogger(self.folder.timing)
         self._exit.enter_context(self.store)
         return self
 
@@ -134,6 +137,8 @@ class Fit:
         """
         extra: list[Logger] = []
         path = self.folder.path
+        if not self.folder.is_writer:
+            return
         if tensorboard:
             extra.append(TensorBoardLogger(path, first_step=self.first_step + 1))
         if wandb:
@@ -159,8 +164,8 @@ class Fit:
             log=self._on_log,
             evaluate=self._on_evaluate,
             checkpoint=self._on_checkpoint,
-            progress=self.display.advance,
-            should_stop=lambda: self.stop.requested,
+            progress=self._on_progress,
+            should_stop=self._poll,
         )
         try:
             with self.display:
@@ -196,7 +201,7 @@ class Fit:
             mesh=self.mesh,
             batch_size=self.plan.eval_batch_size,
             num_workers=self.plan.num_workers,
-            should_stop=lambda: self.stop.requested,
+            should_stop=self._poll,
             on_outputs=on_outputs,
         )
         if totals is None:
@@ -255,7 +260,13 @@ class Fit:
             restored.items, like=self.state, step=restored.step
         )
 
+    def _poll(self) -> bool:
+        return self.stop.poll(self._step)
+
     def _lacks_evaluation(self) -> bool:
+        return decide_first(self._find_lack, what="read the rows")
+
+    def _find_lack(self) -> bool:
         step, every = self.first_step, self.plan.intervals.evaluate
         if step == 0 or (step % every and step != self.plan.num_steps):
             return False
@@ -267,6 +278,10 @@ class Fit:
     def _row(self, step: int, split: str, numbers: Numbers) -> dict[str, Any]:
         epoch = step / self._steps_per_epoch
         return {"step": step, "epoch": epoch, "split": split, **numbers}
+
+    def _on_progress(self, step: int) -> None:
+        self._step = step
+        self.display.advance(step)
 
     def _on_log(self, step: int, totals: Any) -> None:
         numbers = dict(self.task.compute(totals))

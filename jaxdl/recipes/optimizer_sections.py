@@ -80,6 +80,10 @@ class OptimizerSection:
         lt=1,
         description="Decay of averaged weights for evaluation; null: none are kept.",
     )
+    noise_scale: bool = Field(
+        default=False,
+        description="Log how noisy gradients are, from the parts of each batch.",
+    )
 
     def find_conflicts(self) -> list[Conflict]:
         """Checks that what lars alone reads is not set for another optimizer."""

@@ -99,9 +99,10 @@ def pretrain_barlow_twins(
     training = build_training(
         config, plan, task, variables, optimizer, dataset, mesh, key=keys[1]
     )
-    write_json(run.dataset, dataclasses.asdict(card))
-    write_environment(run)
-    _plot_views(two_views, dataset.splits["train"], run.path / "views.png")
+    if run.is_writer:
+        write_json(run.dataset, dataclasses.asdict(card))
+        write_environment(run)
+        _plot_views(two_views, dataset.splits["train"], run.path / "views.png")
     return run_training(
         config,
         run,
@@ -164,7 +165,7 @@ def _summarise(
     results = {}
     for name, step in (("final", last_step), ("best", best_step)):
         if name == "best" and best_step == last_step:
-            results[name] = results["final"]
+            results["best"] = results.get("final")
             continue
         params, model_state = fit.load_weights(step)
         weights = {"params": params, "model_state": model_state}
@@ -173,10 +174,13 @@ def _summarise(
         if scored is None:
             return False
         accuracy = rank_neighbors(params, model_state, outputs)
-        test = {**scored[0], "neighbor_accuracy": accuracy}
-        results[name] = fit.results_at(step, test)
+        if fit.folder.is_writer:
+            test = {**scored[0], "neighbor_accuracy": accuracy}
+            results[name] = fit.results_at(step, test)
     if fit.stop.requested:
         return False
+    if not fit.folder.is_writer:
+        return True
     lowest = _find_minimum(config)
     rows = read_rows(fit.folder.metrics)
     plot_twin_curves(rows, fit.folder.path / "curves.png", minimum=lowest)

@@ -3,15 +3,24 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from jaxdl.config import changed_fields, dump_config, load_config
 from jaxdl.errors import ConfigError, JaxdlError
+from jaxdl.parallel import decide_first, is_first_process
+from jaxdl.recipes.hosts import joined_hosts
 from jaxdl.train import RunFolder, lock_run_folder
 
-_FREE_TO_CHANGE = ("run.", "mesh.", "data.num_workers", "data.prefetch")
+_FREE_TO_CHANGE = (
+    "run.",
+    "mesh.",
+    "layout.",
+    "hosts.",
+    "data.num_workers",
+    "data.prefetch",
+)
 """What a resumed run may change: nothing of this decides the numbers."""
 
 
@@ -33,6 +42,15 @@ def open_run(config: Any, *, experiment: str) -> Iterator[RunFolder]:
         that of the run to continue in something that decides its numbers.
       LockError: another process is writing to the folder.
     """
+    with joined_hosts(config), ExitStack() as stack:
+        open_first = lambda: str(stack.enter_context(_open_alone(config, experiment)))
+        path = decide_first(open_first, what="open the run folder")
+        yield RunFolder(Path(path), is_writer=is_first_process())
+
+
+@contextmanager
+def _open_alone(config: Any, experiment: str) -> Iterator[Path]:
+    """The same for one process, whatever others there are."""
     parent = Path(config.run.folder) / experiment
     name = config.run.name
     resume = config.run.resume if hasattr(config.run, "resume") else None
@@ -57,7 +75,7 @@ def open_run(config: Any, *, experiment: str) -> Iterator[RunFolder]:
             )
         else:
             _check_same(config, folder)
-        yield folder
+        yield folder.path
 
 
 def read_run_config(schema: type[Any], folder: RunFolder) -> Any:

@@ -217,7 +217,7 @@ def _find_reason(output: Path, offset: int, status: int) -> str:
     return line if len(line) <= 300 else f"{line[:299]}…"
 
 
-def _flatten(value: Any, path: str = "") -> dict[str, float | None]:
+def _flatten(value: Any, path: str = "") -> dict[str, int | float | None]:
     """The numbers in a tree of JSON, by path."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)

@@ -26,6 +26,8 @@ class Task:
         evaluation with the outputs for the validation split; for what is no sum over
         examples.
       splits: see `jaxdl.models.list_splits`.
+      separable: whether the loss of a batch is the mean of the losses of its parts, as
+        it is without BatchNorm.
     """
 
     loss_fn: LossFunction
@@ -36,6 +38,7 @@ class Task:
     activations_fn: Callable[..., Mapping[str, Any]] | None = None
     watch: Callable[..., Numbers] | None = None
     splits: Splits = ()
+    separable: bool = False
 
 
 @dataclass(frozen=True)

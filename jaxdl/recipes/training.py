@@ -10,7 +10,13 @@ from jax.sharding import Mesh
 
 from jaxdl.data import ArraySplit, Dataset
 from jaxdl.errors import ConfigError
-from jaxdl.parallel import bytes_per_device, tree_shardings
+from jaxdl.parallel import (
+    bytes_per_device,
+    find_differences,
+    place_tree,
+    rest_processes,
+    tree_shardings,
+)
 from jaxdl.recipes.barlow_twins_config import ViewsSection
 from jaxdl.recipes.build import (
     build_channel_statistics,
@@ -22,8 +28,10 @@ from jaxdl.recipes.build import (
 )
 from jaxdl.recipes.fit import Fit
 from jaxdl.recipes.layout import LayoutSection, build_rules
+from jaxdl.recipes.noise import check_noise_scale, check_shares, report_noise
 from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import AugmentSection, DataSection, MeshSection, RunSection
+from jaxdl.recipes.targets import TargetStop
 from jaxdl.recipes.task import Plan, Task
 from jaxdl.recipes.trained import DatasetCard
 from jaxdl.train import (
@@ -32,6 +40,7 @@ from jaxdl.train import (
     RunFolder,
     StopRequest,
     TrainState,
+    TrainStep,
     init_train_state,
     make_resident_advance,
     make_streamed_advance,
@@ -93,8 +102,8 @@ def build_surroundings(
       folder.
 
     Raises:
-      ConfigError: the batch does not divide over the devices, or the statistics do not
-        fit the images.
+      ConfigError: the batch does not divide over the devices, the statistics do not
+        fit the images, or the noise scale can't be measured.
       DataError: the data can't be read.
     """
     if config.run.compilation_cache:
@@ -103,7 +112,10 @@ def build_surroundings(
     check_batch_size(
         config.data.batch_size, accumulate=config.optimizer.accumulate, mesh=mesh
     )
+    check_noise_scale(config.optimizer, mesh)
     dataset = build_dataset(config.data)
+    found = {"the fingerprint of the data": dataset.fingerprint()}
+    find_differences(found, what="compare data")
     mean, std = build_channel_statistics(statistics, dataset)
     card = DatasetCard(
         name=dataset.name,
@@ -178,41 +190,13 @@ def build_training(
       See `jaxdl.train.TrainState` and `jaxdl.train.Advance`.
 
     Raises:
-      ConfigError: the layout does not fit the parameters or the devices.
+      ConfigError: the layout does not fit the parameters or the devices, or the noise
+        scale can't be measured.
     """
+    state, step = build_step(
+        config, plan, task, variables, optimizer, dataset.image_shape, mesh, key=key
+    )
     train_split = dataset.splits["train"]
-    batch = {
-        "images": jax.ShapeDtypeStruct(
-            (plan.batch_size, *dataset.image_shape), np.uint8
-        ),
-        "labels": jax.ShapeDtypeStruct((plan.batch_size,), np.int32),
-    }
-    state = init_train_state(
-        variables,
-        task.loss_fn,
-        optimizer,
-        batch,
-        ema=config.optimizer.ema_decay is not None,
-        key=key,
-    )
-    rules = build_rules(
-        config.layout,
-        task.splits,
-        list(named_leaves(state.params)),
-        model_size=mesh.shape["model"],
-    )
-    try:
-        shardings = tree_shardings(state, mesh, rules=rules)
-    except ValueError as error:
-        raise ConfigError(f"mesh.model: {error}; or see layout.whole") from None
-    state = jax.device_put(state, shardings)
-    step = make_train_step(
-        task.loss_fn,
-        optimizer,
-        accumulate=plan.accumulate,
-        ema_decay=config.optimizer.ema_decay,
-        state_shardings=shardings,
-    )
     if isinstance(train_split, ArraySplit):
         advance = make_resident_advance(
             step,
@@ -220,7 +204,7 @@ def build_training(
             mesh=mesh,
             batch_size=plan.batch_size,
             max_steps=plan.max_steps,
-            state_shardings=shardings,
+            state_shardings=jax.tree.map(lambda leaf: leaf.sharding, state),
             seed=plan.seed,
         )
     else:
@@ -237,6 +221,72 @@ def build_training(
     return state, advance
 
 
+def build_step(
+    config: TrainingConfig,
+    plan: Plan,
+    task: Task,
+    variables: dict[str, Any],
+    optimizer: optax.GradientTransformation,
+    image_shape: tuple[int, int, int],
+    mesh: Mesh,
+    *,
+    key: PRNGKey,
+) -> tuple[TrainState, TrainStep]:
+    """The state before the first step, on the mesh, and the step itself.
+
+    Args:
+      config: the resolved config.
+      plan: from `build_plan`.
+      task: what is trained.
+      variables: the initial variables.
+      optimizer: follows the plan's schedule.
+      image_shape: height, width, channels.
+      mesh: the devices.
+      key: the source of the training's randomness.
+
+    Returns:
+      See `jaxdl.train.TrainState` and `jaxdl.train.make_train_step`.
+
+    Raises:
+      ConfigError: see `build_training`.
+    """
+    check_shares(config.optimizer, task)
+    batch = {
+        "images": jax.ShapeDtypeStruct((plan.batch_size, *image_shape), np.uint8),
+        "labels": jax.ShapeDtypeStruct((plan.batch_size,), np.int32),
+    }
+    state = init_train_state(
+        variables,
+        task.loss_fn,
+        optimizer,
+        batch,
+        ema=config.optimizer.ema_decay is not None,
+        noise_scale=config.optimizer.noise_scale,
+        key=key,
+    )
+    rules = build_rules(
+        config.layout,
+        task.splits,
+        list(named_leaves(state.params)),
+        model_size=mesh.shape["model"],
+    )
+    try:
+        shardings = tree_shardings(state, mesh, rules=rules)
+    except ValueError as error:
+        raise ConfigError(f"mesh.model: {error}; or see layout.whole") from None
+    state = place_tree(state, shardings)
+    step = make_train_step(
+        task.loss_fn,
+        optimizer,
+        accumulate=plan.accumulate,
+        ema_decay=config.optimizer.ema_decay,
+        noise_scale=config.optimizer.noise_scale,
+        mesh=mesh,
+        state_shardings=shardings,
+    )
+    return state, step
+
+
 def run_training(
     config: TrainingConfig,
     run: RunFolder,
@@ -251,6 +301,7 @@ def run_training(
     notes: Sequence[str],
     summarise: Callable[[Fit, TrainState], bool],
     resume_name: str | None = None,
+    reached: Callable[[], bool] | None = None,
 ) -> int:
     """Trains to the end or until a stop is asked for, and says how it went.
 
@@ -269,13 +320,21 @@ def run_training(
         for before it was done.
       resume_name: the `run.name` by which a stopped run is resumed, if it is not the
         name of its folder.
+      reached: asked after every step whether the run is good enough to end early.
 
     Returns:
       The exit status: 0, or 128 + signal after a requested stop.
     """
     state, advance = training
     with Fit(
-        run, task, plan, dataset, mesh, state, keep_last=config.run.keep_last, stop=stop
+        run,
+        report_noise(task) if config.optimizer.noise_scale else task,
+        plan,
+        dataset,
+        mesh,
+        state,
+        keep_last=config.run.keep_last,
+        stop=stop if reached is None else TargetStop(stop, reached),
     ) as fit:
         fit.add_loggers(
             tensorboard=config.run.tensorboard,
@@ -285,7 +344,12 @@ def run_training(
         for note in [*notes, *_list_circumstances(fit, state)]:
             fit.display.say(note)
         state = fit.run(advance)
-        finished = int(state.step) == plan.num_steps and not stop.requested
+        rest_processes()
+        # What comes now is to be done however early the training ended.
+        fit.stop = stop
+        is_enough = reached is not None and reached()
+        is_done = is_enough or int(state.step) == plan.num_steps
+        finished = is_done and not stop.requested
         if finished:
             finished = summarise(fit, state)
     if not finished:

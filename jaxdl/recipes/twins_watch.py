@@ -73,9 +73,10 @@ def make_watch(
 
     def watch(step, params, model_state, outputs):
         found, correlations = measure(params, model_state, images)
-        folder = run.path / "correlations"
-        folder.mkdir(exist_ok=True)
-        np.save(folder / f"{step:08d}.npy", np.asarray(correlations))
+        if run.is_writer:
+            folder = run.path / "correlations"
+            folder.mkdir(exist_ok=True)
+            np.save(folder / f"{step:08d}.npy", np.asarray(correlations))
         return {
             "neighbor_accuracy": rank_neighbors(params, model_state, outputs),
             "mean_correlation": float(found.mean_correlation),

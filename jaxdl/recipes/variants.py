@@ -120,7 +120,18 @@ def find_variant_conflicts(config: Comparison) -> list[Conflict]:
     Returns:
       The conflicts, by keys of the whole config.
     """
-    return [*_find_overruled(config), *_find_repeated(config), *_find_in_each(config)]
+    return [
+        *_find_hosts(config),
+        *_find_overruled(config),
+        *_find_repeated(config),
+        *_find_in_each(config),
+    ]
+
+
+def _find_hosts(config: Any) -> Iterator[Conflict]:
+    hosts = getattr(config, "hosts", None)
+    if hosts is not None and hosts.start != "alone":
+        yield Conflict(("hosts.start",), "a study runs in one process; wanted alone")
 
 
 def _find_overruled(config: Comparison) -> Iterator[Conflict]:

@@ -25,6 +25,17 @@ class TinyNetwork(nn.Module):
         return nn.Dense(self.num_classes, dtype=self.dtype)(x).astype(jnp.float32)
 
 
+class LinearNetwork(nn.Module):
+    """Logits linear in the pixels; examples of a batch don't meet."""
+
+    num_classes: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        return nn.Dense(self.num_classes)(images.reshape(len(images), -1))
+
+
 class TinyBackbone(Network, kw_only=True):
     """Patches of 2x2 pixels, each seen by four units; trains, and gives features."""
 
