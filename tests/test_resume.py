@@ -241,7 +241,7 @@ def kill_and_finish(command, folder, *, kills, seed):
 
 
 def test_killed_at_random_and_resumed_ends_the_same(command, whole, folder):
-    assert kill_and_finish(command, folder, kills=3, seed=3) >= 2
+    assert kill_and_finish(command, folder, kills=2, seed=3) >= 1
     assert_same_end(whole, folder)
 
 

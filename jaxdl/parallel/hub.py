@@ -169,9 +169,9 @@ def _receive_all(
                 raise _refuse(problem, lines.values()) from None
             except (OSError, EOFError):
                 continue
-            index, problem = hello.get("index"), None
-            if not isinstance(index, int):
+            if set(hello) != {"index", "count", "host"}:
                 continue  # somebody else who found the port
+            index, problem = hello["index"], None
             if hello["count"] != count:
                 problem = (
                     f"hosts.count: {hello['count']} in process {index}, "

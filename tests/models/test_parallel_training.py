@@ -3,12 +3,10 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.layers import RBFHead
-from jaxdl.losses import barlow_twins_loss, cluster_loss, softmax_cross_entropy
 from jaxdl.models import (
     VGG,
     CifarResNet,
@@ -21,6 +19,7 @@ from jaxdl.models import (
 from jaxdl.optim import sgd
 from jaxdl.parallel import make_mesh, shard_batch, tree_shardings
 from jaxdl.train import init_train_state, make_train_step
+from tests.models.training_steps import make_loss
 
 MESHES = [(8, 1), (4, 2), (2, 4), (1, 8)]
 SHARES = {
@@ -50,28 +49,6 @@ def make_network(name):
             8,
         ),
     }[name]
-
-
-def make_loss(model):
-    def loss_fn(params, model_state, batch, *, key):
-        variables = {"params": params, **model_state}
-        apply = functools.partial(model.apply, mutable=list(model_state), train=True)
-        images, labels = batch["images"], batch["labels"]
-        if isinstance(model, TwinNetwork):
-            (_, first), state = apply(variables, images)
-            (_, second), state = apply({**variables, **state}, images[:, :, ::-1])
-            loss = barlow_twins_loss(first, second)
-        elif isinstance(model, RBFNetwork):
-            outputs, state = apply(variables, images, method="describe")
-            near = cluster_loss(outputs.squared_distances)
-            loss = jnp.mean(softmax_cross_entropy(outputs.logits, labels) + near)
-        else:
-            rngs = {"dropout": key}
-            logits, state = apply(variables, images, rngs=rngs)
-            loss = jnp.mean(softmax_cross_entropy(logits, labels))
-        return loss, (dict(state), {"loss": loss})
-
-    return loss_fn
 
 
 @functools.cache

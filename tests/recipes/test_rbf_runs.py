@@ -20,7 +20,8 @@ from tests.scripts import SMALL_BY_NAME, run_main
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
-WORDS = [f"{key}={value}" for key, value in SMALL_BY_NAME["train_rbf"].items()]
+SMALL = {**SMALL_BY_NAME["train_rbf"], "model.name": "resnet8_cifar"}
+WORDS = [f"{key}={value}" for key, value in SMALL.items()]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 
 from jaxdl.data import ArraySplit
 from jaxdl.errors import DataError
+from jaxdl.losses import softmax_cross_entropy
 from jaxdl.parallel import make_mesh
 from jaxdl.train import evaluate, make_evaluation_step
 
@@ -21,6 +22,7 @@ class Counts:
     correct: object
     per_class: object
     score_sum: object
+    loss_sum: object
 
 
 @functools.cache
@@ -28,6 +30,7 @@ def make_step():
     def evaluate_batch(params, model_state, batch):
         x = batch["images"].astype(jnp.float32).reshape(len(batch["images"]), -1) / 255
         scores = x @ params["kernel"] + model_state["offset"]
+        losses = softmax_cross_entropy(scores, batch["labels"])
         mask = batch["mask"]
         is_right = (scores.argmax(axis=1) == batch["labels"]) & mask
         one_hot = jax.nn.one_hot(batch["labels"], 3, dtype=jnp.int32)
@@ -36,6 +39,7 @@ def make_step():
             correct=is_right.sum(dtype=jnp.int32),
             per_class=jnp.where(mask[:, None], one_hot, 0).sum(axis=0),
             score_sum=jnp.where(mask[:, None], scores, 0.0).sum(),
+            loss_sum=jnp.where(mask, losses, 0.0).sum(),
         )
         return counts, {"score": scores[:, 0], "pixel": batch["images"][:, 0, 0, 0]}
 
@@ -44,7 +48,7 @@ def make_step():
 
 def no_counts():
     zero = jnp.zeros((), jnp.int32)
-    return Counts(zero, zero, jnp.zeros(3, jnp.int32), jnp.zeros(()))
+    return Counts(zero, zero, jnp.zeros(3, jnp.int32), jnp.zeros(()), jnp.zeros(()))
 
 
 @functools.cache
@@ -69,10 +73,27 @@ def run(split, *, devices, batch_size, **options):
     )
 
 
-@pytest.mark.parametrize("devices", [1, 2, 8])
-@pytest.mark.parametrize("batch_size", [1, 7, 32])
+def count_in_float64(split):
+    """Counts of a split, and the scores they are of, without batches."""
+    x = split.images.astype(np.float64).reshape(len(split), -1) / 255
+    scores = x @ KERNEL.astype(np.float64) + 0.25
+    losses = np.log(np.exp(scores).sum(axis=1)) - scores[range(len(x)), split.labels]
+    counts = Counts(
+        count=len(split),
+        correct=np.sum(scores.argmax(axis=1) == split.labels),
+        per_class=np.bincount(split.labels, minlength=3),
+        score_sum=scores.sum(),
+        loss_sum=losses.sum(),
+    )
+    return counts, scores
+
+
+@pytest.mark.parametrize(
+    ("devices", "batch_size"),
+    [(1, 7), (2, 7), (4, 7), (8, 7), (1, 1), (8, 32)],
+)
 def test_evaluate_equals_float64_numpy_for_any_length(devices, batch_size):
-    for num_examples in range(1, 21):
+    for num_examples in range(1, 41):
         split = make_split(num_examples)
         seen = []
         totals = run(
@@ -81,14 +102,14 @@ def test_evaluate_equals_float64_numpy_for_any_length(devices, batch_size):
             batch_size=batch_size,
             on_outputs=lambda indices, rows, seen=seen: seen.append((indices, rows)),
         )
-        x = split.images.astype(np.float64).reshape(num_examples, -1) / 255
-        scores = x @ KERNEL.astype(np.float64) + 0.25
-        assert int(totals.count) == num_examples
-        assert int(totals.correct) == np.sum(scores.argmax(axis=1) == split.labels)
-        np.testing.assert_array_equal(
-            totals.per_class, np.bincount(split.labels, minlength=3)
+        wanted, scores = count_in_float64(split)
+        assert int(totals.count) == wanted.count
+        assert int(totals.correct) == wanted.correct
+        np.testing.assert_array_equal(totals.per_class, wanted.per_class)
+        np.testing.assert_allclose(totals.loss_sum, wanted.loss_sum, rtol=1e-6)
+        np.testing.assert_allclose(
+            totals.score_sum, wanted.score_sum, rtol=1e-5, atol=1e-5
         )
-        np.testing.assert_allclose(totals.score_sum, scores.sum(), rtol=1e-5, atol=1e-5)
         indices = np.concatenate([part for part, _ in seen])
         assert sorted(indices) == list(range(num_examples))
         found = np.concatenate([rows["score"] for _, rows in seen])
