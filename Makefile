@@ -10,7 +10,7 @@ demo: $(VENV)/.core  ## train, score and plot on data that ships with a dependen
 	$(BIN)/python experiments/train_classifier.py configs/train_classifier/quick.yaml
 
 test: $(VENV)/.dev  ## the fast tests, on two cores
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
