@@ -14,6 +14,9 @@ from jaxdl.parallel.peers import BEAT_SECONDS, LAST_ROUND, Peers, receive, send
 
 _RETRY_SECONDS = 0.2
 
+_GRACE_SECONDS = 1.5
+"""How long the first process outlives the others."""
+
 
 def meet(
     address: str,
@@ -88,6 +91,8 @@ class Hub(threading.Thread):
         while self._open:
             ready = wait([self._lines[i] for i in self._open], BEAT_SECONDS)
             for index in [i for i in self._open if self._lines[i] in ready]:
+                if index not in self._open:  # all end, for a reason that is known
+                    continue
                 try:
                     self._take(index, receive(self._lines[index]))
                     self._heard[index] = time.monotonic()
@@ -97,10 +102,10 @@ class Hub(threading.Thread):
             if now - told > BEAT_SECONDS:
                 told = now
                 self._tell(table=self._table)
-                for index in list(self._open):
-                    if now - self._heard[index] > self._silence:
-                        told_nothing = f"was not heard of for {self._silence:g} s"
-                        self._give_up(index, told_nothing)
+                silent = [i for i in self._open if now - self._heard[i] > self._silence]
+                if silent:
+                    what = f"was not heard of for {self._silence:g} s"
+                    self._give_up(silent[0], what)
 
     def _take(self, index: int, message: dict[str, Any]) -> None:
         if "beat" in message:
@@ -118,9 +123,7 @@ class Hub(threading.Thread):
         elif "polls" in message:
             self._polls[index] = message["polls"]
         elif "last" in message:
-            self._open.discard(index)
-            self._tell(verdict=message["last"], status=message["status"])
-            _tell_all([self._lines[index]], texts=[], round=LAST_ROUND)
+            self._conclude(index, message["last"], message["status"])
         elif "bye" in message:
             self._open.discard(index)
         if self._stopping and self._polls and self._open <= set(self._polls):
@@ -132,16 +135,36 @@ class Hub(threading.Thread):
         self._open.discard(index)
         step = self._table[index][1]
         after = f" after step {step}" if step else ""
-        self._tell(
-            verdict=f"process {index} on {self._hosts[index]} {what}{after}; "
-            "--resume continues from the last checkpoint",
-            status=PeerError.exit_status,
+        line = (
+            f"process {index} on {self._hosts[index]} {what}{after}; "
+            "--resume continues from the last checkpoint"
         )
+        self._conclude(index, line, PeerError.exit_status)
+
+    def _conclude(self, speaker: int, line: str, status: int) -> None:
+        """Ends all processes, this one last: JAX aborts those that outlive it."""
+        verdict = {"verdict": line, "status": status}
+        heard = {"texts": [], "round": LAST_ROUND}
+        for index in range(len(self._lines) - 1, -1, -1):
+            if index == 0:
+                self._await_ends()
+            told = heard if index == speaker else verdict
+            _tell_all([self._lines[index]], **told)
+        self._open.clear()
+
+    def _await_ends(self) -> None:
+        left = set(self._lines[1:])
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while left and time.monotonic() < deadline:
+            ready = wait(list(left), BEAT_SECONDS)
+            for line in [line for line in left if line in ready]:
+                try:
+                    receive(line)
+                except (OSError, EOFError):
+                    left.discard(line)
 
     def _tell(self, **message: Any) -> None:
-        # This process last: a verdict ends it, and with it the hub.
-        for index in sorted(self._open, reverse=True):
-            _tell_all([self._lines[index]], **message)
+        _tell_all([self._lines[index] for index in sorted(self._open)], **message)
 
 
 def _receive_all(

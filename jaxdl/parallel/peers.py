@@ -201,7 +201,9 @@ class Peers:
             if now - sent > BEAT_SECONDS:
                 sent = now
                 self._send(beat=[self._polls, self._step, self._round])
-            if now - heard > self._silence and not self._closed:
+            # The hub is a thread of process 0, which need not doubt itself.
+            is_silent = self.index > 0 and now - heard > self._silence
+            if is_silent and not self._closed:
                 self._fail(
                     f"nothing was heard of {self._name([0])} for {self._silence:g} s"
                 )
