@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 from jaxdl.data import ArraySplit, Dataset
 from jaxdl.errors import ConfigError
 from jaxdl.parallel import (
-    bytes_per_device,
     find_differences,
     place_tree,
     rest_processes,
@@ -26,6 +25,7 @@ from jaxdl.recipes.build import (
     build_steps,
     check_batch_size,
 )
+from jaxdl.recipes.circumstances import list_circumstances
 from jaxdl.recipes.fit import Fit
 from jaxdl.recipes.layout import LayoutSection, build_rules
 from jaxdl.recipes.noise import check_noise_scale, check_shares, report_noise
@@ -341,7 +341,7 @@ def run_training(
             wandb=config.run.wandb,
             config=logged_config,
         )
-        for note in [*notes, *_list_circumstances(fit, state)]:
+        for note in [*notes, *list_circumstances(fit, state)]:
             fit.display.say(note)
         state = fit.run(advance)
         rest_processes()
@@ -376,26 +376,3 @@ def describe_data(card: DatasetCard) -> str:
     sizes = ", ".join(f"{name} {n}" for name, n in card.num_examples.items())
     shape = "x".join(map(str, card.image_shape))
     return f"{card.name}: {sizes}; {len(card.class_names)} classes, images {shape}"
-
-
-def _list_circumstances(fit: Fit, state: TrainState) -> list[str]:
-    """The devices, what went wrong while opening the run, and where it starts."""
-    devices, shape = fit.mesh.devices.ravel(), fit.mesh.shape
-    is_resident = isinstance(fit.dataset.splits["train"], ArraySplit)
-    lines = [
-        f"devices: {len(devices)} x {devices[0].device_kind} "
-        f"(data {shape['data']}, model {shape['model']}); "
-        f"train split {'on the device' if is_resident else 'streamed'}",
-        *(f"warning: {warning}" for warning in fit.warnings),
-    ]
-    parts = {"parameters": state.params, "optimiser": state.optimizer_state}
-    shares = []
-    for name, tree in parts.items():
-        total = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) / 2**20
-        shares.append((name, bytes_per_device(tree) / 2**20, total))
-    if any(kept < total for _, kept, total in shares):
-        told = [f"{name} {kept:.2f} of {total:.2f} MiB" for name, kept, total in shares]
-        lines.append(f"each device keeps: {', '.join(told)}")
-    if fit.first_step:
-        lines.append(f"resumed after step {fit.first_step} of {fit.plan.num_steps}")
-    return lines

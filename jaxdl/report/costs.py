@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
 
@@ -12,6 +11,7 @@ from jaxdl.report.depth import SERIES
 from jaxdl.report.figures import (
     QUIET,
     make_figure,
+    mark_counts,
     save_figure,
     spell_out_ticks,
     tidy_axes,
@@ -116,12 +116,7 @@ def _mark_times(axes: Axes) -> None:
 def _prepare(axes: Axes, curves: Sequence[CostCurve]) -> None:
     tidy_axes(axes)
     axes.set_xscale("log")
-    counts = sorted({count for curve in curves for count in curve.devices})
-    places = np.linspace(0, len(counts) - 1, min(len(counts), 7)).round().astype(int)
-    ticks = [counts[place] for place in places]
-    axes.set_xticks(ticks, [f"{count:,}" for count in ticks])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("devices", color=QUIET)
+    mark_counts(axes, [n for curve in curves for n in curve.devices], most=7)
 
 
 def _draw(

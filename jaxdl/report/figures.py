@@ -3,12 +3,13 @@
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 TRAIN, VALIDATION, QUIET = "#9aa5b1", "#1f5fa8", "#52606d"
 """Colours: the training split, the validation split, and what should not shout."""
@@ -39,6 +40,23 @@ def spell_out_ticks(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def mark_counts(axes: Axes, counts: Iterable[int], *, most: int) -> None:
+    """Puts some of these numbers of devices under a log axis, evenly chosen.
+
+    Args:
+        axes: The horizontal axis is marked.
+        counts: Numbers that occur; repeated ones count once.
+        most: How many marks there is room for.
+    """
+    found = sorted(set(counts))
+    size = min(len(found), most)
+    places = np.linspace(0, len(found) - 1, size).round().astype(int)
+    shown = [found[place] for place in places]
+    axes.set_xticks(shown, [f"{count:,}" for count in shown])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("devices", color=QUIET)
 
 
 def write_note(axes: Axes, text: str) -> None:

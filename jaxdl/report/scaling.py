@@ -7,10 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from jaxdl.report.depth import SERIES
-from jaxdl.report.figures import QUIET, make_figure, save_figure, tidy_axes
+from jaxdl.report.figures import (
+    QUIET,
+    make_figure,
+    mark_counts,
+    save_figure,
+    tidy_axes,
+)
 from jaxdl.report.legends import add_legend
 
 _ROWS = {"strong": "devices share a batch", "weak": "the batch grows"}
@@ -196,13 +202,8 @@ def _prepare(axes: Axes, curves: Sequence[ScalingCurve], heading: str) -> None:
     tidy_axes(axes)
     axes.set_title(heading, **_HEADING)
     axes.set_xscale("log", base=2)
-    counts = {n for curve in curves for n in (*curve.devices, *curve.forecast_devices)}
-    ticks = sorted(counts)
-    places = np.linspace(0, len(ticks) - 1, min(len(ticks), 8)).round().astype(int)
-    shown = [ticks[place] for place in places]
-    axes.set_xticks(shown, [f"{count:,}" for count in shown])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("devices", color=QUIET)
+    counts = [n for curve in curves for n in (*curve.devices, *curve.forecast_devices)]
+    mark_counts(axes, counts, most=8)
 
 
 def _draw(
