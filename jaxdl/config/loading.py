@@ -24,6 +24,7 @@ from jaxdl.config.yaml_text import (
     compose,
     compose_file,
     explain,
+    find_repeated,
     is_mapping,
     is_null,
     read_name,
@@ -80,7 +81,7 @@ def load_config(
         node = compose_file(Path(file))
         if node is not None:
             place_at = lambda line: _Place(False, line, f"{file}:{line}")
-            reading.read_entry("", node, 1, place_at)
+            reading.read_entry("", node, 1, place_at, {})
     for override in overrides:
         reading.read_override(override)
     config = reading.validate(schema)
@@ -125,45 +126,64 @@ class _Reading:
         if node is None:  # a comment only, as in run.name=#5
             self.report(_COMMAND_LINE, key, f"{show(text)} needs quotes")
             return
-        self.read_entry(key, node, 1, lambda line: _COMMAND_LINE)
+        self.read_entry(key, node, 1, lambda line: _COMMAND_LINE, {})
 
     def read_entry(
-        self, key: str, node: yaml.Node, line: int, place_at: Callable[[int], _Place]
+        self,
+        key: str,
+        node: yaml.Node,
+        line: int,
+        place_at: Callable[[int], _Place],
+        seen: dict[str, int],
     ) -> None:
-        """Reads what was written for a key: a field's value or a whole section."""
+        """Reads what was written for a key: a field's value or a whole section.
+
+        `seen` has the lines of what this file or override has given so far, by key.
+        """
         place = place_at(line)
+        if key in seen:
+            # Both are at fault: neither is known to be the one that was meant.
+            self._report_repeated(place, key, seen[key])
+            return
+        seen[key] = line
         if key in self.fields:
             annotation = self.fields[key].annotation
             try:
                 self.values[key] = read_value(node, as_text=wants_text(annotation))
+                for path, first, second in find_repeated(node, key):
+                    self.faulty.add(key)
+                    self._report_repeated(place_at(second), path, first)
             except ValueError as error:
                 self.report(place, key, str(error))
             self.places[key] = place
         elif key not in self.sections:
             self.report(place, key, f"unknown key{self._suggest_key(key)}")
         elif is_mapping(node):
-            self._read_section(key, node, place_at)
+            self._read_section(key, node, place_at, seen)
         elif not is_null(node):  # an empty section is fine
             names = ", ".join(self.sections[key])
             self.report(place, key, f"wanted a section with the keys {names}")
 
     def _read_section(
-        self, prefix: str, node: yaml.MappingNode, place_at: Callable[[int], _Place]
+        self,
+        prefix: str,
+        node: yaml.MappingNode,
+        place_at: Callable[[int], _Place],
+        seen: dict[str, int],
     ) -> None:
-        seen: dict[str, int] = {}
         for name_node, value in node.value:
             line = name_node.start_mark.line + 1
             name = read_name(name_node)
-            if name is None:
+            if not name:
                 self.report(place_at(line), prefix, "wanted plain names as keys")
                 continue
             key = f"{prefix}.{name}" if prefix else name
-            if key in seen:
-                message = f"written twice; the first is in line {seen[key]}"
-                self.report(place_at(line), key, message)
-                continue
-            seen[key] = line
-            self.read_entry(key, value, line, place_at)
+            self.read_entry(key, value, line, place_at, seen)
+
+    def _report_repeated(self, place: _Place, key: str, first: int) -> None:
+        where = "" if place.on_command_line else f", first in line {first}"
+        fix = "put all its keys under one" if key in self.sections else "keep one"
+        self.report(place, key, f"written twice{where}; {fix}")
 
     def _suggest_key(self, key: str) -> str:
         known = [*self.fields, *(section for section in self.sections if section)]
@@ -200,7 +220,7 @@ class _Reading:
                     self._report_invalid(item)
         if config is not None:
             for conflict in find_conflicts(config):
-                if not self.faulty.intersection(conflict.keys):
+                if not any(map(self._is_faulty, conflict.keys)):
                     self._report_conflict(conflict)
         return config
 
@@ -208,7 +228,7 @@ class _Reading:
         parts = [str(part) for part in item["loc"]]
         keys = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
         key = next((key for key in keys if key in self.fields), keys[0])
-        if key in self.faulty:  # pydantic names each member of a union
+        if self._is_faulty(key):  # pydantic names each member of a union
             return
         place = self.places.get(key, _Place(False, 0, "config"))
         if item["type"] == "value_error":
@@ -218,6 +238,13 @@ class _Reading:
         else:
             message = describe_mismatch(self.fields[key], self.values[key])
         self.report(place, key, message)
+
+    def _is_faulty(self, key: str) -> bool:
+        """Tells whether a key or a section around it was not read as it should."""
+        parts = key.split(".")
+        return any(
+            ".".join(parts[:end]) in self.faulty for end in range(1, len(parts) + 1)
+        )
 
     def _report_conflict(self, conflict: Conflict) -> None:
         written = [key for key in conflict.keys if key in self.places]

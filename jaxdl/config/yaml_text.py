@@ -5,6 +5,7 @@ small file large, slow or dangerous is refused: aliases, deep nesting, tags, `${
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -133,6 +134,31 @@ def read_value(node: yaml.Node, *, as_text: bool) -> Any:
     if not isinstance(node, yaml.ScalarNode):
         raise ValueError(f"the tag {show(node.tag)} is refused; wanted a plain value")
     return _read_scalar(node.value, kind, as_text=as_text)
+
+
+def find_repeated(node: yaml.Node, path: str) -> Iterator[tuple[str, int, int]]:
+    """Finds the keys that a mapping within a value holds twice.
+
+    Args:
+        node: Of a value that `read_value` takes.
+        path: Its dotted key.
+
+    Yields:
+        The dotted key, the line of its first appearance and that of a later one.
+    """
+    if isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            yield from find_repeated(item, f"{path}.{place}")
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for name, value in node.value:
+            key = f"{path}.{read_value(name, as_text=True)}"
+            line = name.start_mark.line + 1
+            if key in lines:
+                yield key, lines[key], line
+            else:
+                lines[key] = line
+                yield from find_repeated(value, key)
 
 
 def _read_scalar(text: str, kind: str, *, as_text: bool) -> Any:
