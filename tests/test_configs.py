@@ -20,8 +20,9 @@ from jaxdl.recipes.classification import (
     make_classification_evaluation,
     make_classification_loss,
 )
+from jaxdl.recipes.classifier_building import build_classifier
 from jaxdl.recipes.configs import ClassifierConfig
-from jaxdl.recipes.trained import DatasetCard, build_classifier
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.train import init_train_state, make_train_step
 from tests.scripts import EXPERIMENTS, ROOT, SCRIPTS, load_script
 

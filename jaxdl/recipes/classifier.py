@@ -25,11 +25,12 @@ from jaxdl.recipes.classification import (
     make_classification_evaluation,
     make_classification_loss,
 )
+from jaxdl.recipes.classifier_building import build_classifier
 from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.fit import Fit, collect_outputs, scalars
 from jaxdl.recipes.start_weights import load_start_weights
 from jaxdl.recipes.task import Task
-from jaxdl.recipes.trained import DatasetCard, build_classifier
 from jaxdl.recipes.training import (
     build_plan,
     build_surroundings,

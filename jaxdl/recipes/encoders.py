@@ -18,16 +18,12 @@ from jaxdl.parallel import tree_shardings
 from jaxdl.recipes.barlow_twins import PROBE, crop_middle, init_probe
 from jaxdl.recipes.barlow_twins_config import BarlowTwinsConfig
 from jaxdl.recipes.build import build_model
+from jaxdl.recipes.classifier_building import build_classifier
+from jaxdl.recipes.dataset_card import DatasetCard, read_card
 from jaxdl.recipes.fit import collect_outputs
 from jaxdl.recipes.rbf_config import RBFConfig
 from jaxdl.recipes.source_run import SourceConfig, read_source_config
-from jaxdl.recipes.trained import (
-    DatasetCard,
-    build_classifier,
-    classifier_shapes,
-    read_card,
-    restore_weights,
-)
+from jaxdl.recipes.trained import classifier_shapes, restore_weights
 from jaxdl.recipes.twins_building import build_encoder, init_twins
 from jaxdl.train import RunFolder, evaluate, init_variables
 from jaxdl.typing import Array, Batch, Float, Params, Shaped, UInt8

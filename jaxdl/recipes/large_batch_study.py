@@ -12,12 +12,12 @@ from jaxdl.recipes.classification import Classifier
 from jaxdl.recipes.classifier import train_classifier
 from jaxdl.recipes.comparison import Results
 from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.fit import Fit, scalars
 from jaxdl.recipes.large_batch_config import LargeBatchConfig, LargeBatchSection
 from jaxdl.recipes.large_batch_words import describe_batches
 from jaxdl.recipes.study import Row
 from jaxdl.recipes.targets import Target, find_steps, make_reached
-from jaxdl.recipes.trained import DatasetCard
 from jaxdl.report import BatchSeries, NoiseCurve, plot_batch_tradeoff, plot_noise_scales
 from jaxdl.train import RunFolder, StopRequest, TrainState, read_rows, write_json
 from jaxdl.trees import count_parameters

@@ -6,6 +6,7 @@ import jax
 
 from jaxdl.data import ArraySplit, Split, Subset
 from jaxdl.recipes.classification import Classifier
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.fit import Fit, collect_outputs, scalars
 from jaxdl.recipes.rbf_config import RBFConfig
 from jaxdl.recipes.rbf_figures import Examples, HeadFigures, spread
@@ -21,7 +22,6 @@ from jaxdl.recipes.rbf_scores import (
 )
 from jaxdl.recipes.rbf_snapshots import plot_snapshots
 from jaxdl.recipes.rbf_unknown import shuffle_pixels
-from jaxdl.recipes.trained import DatasetCard
 from jaxdl.report import (
     plot_activations,
     plot_confusion,

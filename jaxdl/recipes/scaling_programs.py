@@ -32,9 +32,10 @@ from jaxdl.parallel import (
 )
 from jaxdl.recipes.build import build_optimizer, check_image_size
 from jaxdl.recipes.classifier import build_task
+from jaxdl.recipes.classifier_building import build_classifier
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.layout import build_rules
 from jaxdl.recipes.scaling_study_config import Case, ScalingStudyConfig
-from jaxdl.recipes.trained import DatasetCard, build_classifier
 from jaxdl.recipes.training import build_plan, build_step, build_surroundings
 from jaxdl.train import TrainState, TrainStep, init_variables
 from jaxdl.trees import named_leaves

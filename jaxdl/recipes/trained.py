@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -18,9 +17,11 @@ from jaxdl.errors import CheckpointError, DataError
 from jaxdl.metrics import compute_classification, init_classification
 from jaxdl.models import RBFNetwork
 from jaxdl.parallel import tree_shardings
-from jaxdl.recipes.build import build_dataset, build_model
+from jaxdl.recipes.build import build_dataset
 from jaxdl.recipes.classification import Classifier, make_classification_evaluation
+from jaxdl.recipes.classifier_building import build_classifier
 from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.dataset_card import DatasetCard, read_card
 from jaxdl.recipes.fit import scalars, weights_to_score
 from jaxdl.recipes.rbf import (
     compute_rbf,
@@ -37,27 +38,6 @@ from jaxdl.train import (
     evaluate,
     make_evaluation_step,
 )
-
-
-@dataclass(frozen=True)
-class DatasetCard:
-    """What a trained network's user must know of the data; kept in the run folder.
-
-    Attributes:
-      name: of the dataset.
-      class_names: by label.
-      image_shape: height, width, channels.
-      mean: per channel, of images in [0, 1].
-      std: likewise.
-      num_examples: by split.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    num_examples: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -83,24 +63,6 @@ class TrainedClassifier:
     origin: str
 
 
-def build_classifier(
-    config: ClassifierConfig | RBFConfig, card: DatasetCard
-) -> Classifier:
-    """The network of a config with the preparation of its dataset."""
-    if isinstance(config, RBFConfig):
-        # Imported late: that module imports this one.
-        from jaxdl.recipes.rbf_training import build_rbf_classifier
-
-        return build_rbf_classifier(config, card)
-    num_classes = len(card.class_names)
-    return Classifier(
-        model=build_model(config.model, num_classes=num_classes),
-        num_classes=num_classes,
-        mean=card.mean,
-        std=card.std,
-    )
-
-
 def classifier_shapes(classifier: Classifier, card: DatasetCard) -> dict[str, Any]:
     """The shapes of a classifier's variables by collection; computes nothing."""
     return jax.eval_shape(
@@ -108,22 +70,6 @@ def classifier_shapes(classifier: Classifier, card: DatasetCard) -> dict[str, An
         jax.random.key(0),
         jax.ShapeDtypeStruct((1, *card.image_shape), np.float32),
     )
-
-
-def read_card(run: RunFolder) -> DatasetCard:
-    """The dataset card of a run folder.
-
-    Raises:
-      CheckpointError: it is missing or not readable.
-    """
-    try:
-        return TypeAdapter(DatasetCard).validate_json(run.dataset.read_bytes())
-    except OSError as error:
-        reason = error.strerror
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
-    raise CheckpointError(f"{run.dataset}: unreadable ({reason})")
 
 
 def load_classifier(

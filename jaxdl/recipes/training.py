@@ -26,6 +26,7 @@ from jaxdl.recipes.build import (
     check_batch_size,
 )
 from jaxdl.recipes.circumstances import list_circumstances
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.fit import Fit
 from jaxdl.recipes.layout import LayoutSection, build_rules
 from jaxdl.recipes.noise import check_noise_scale, check_shares, report_noise
@@ -33,7 +34,6 @@ from jaxdl.recipes.optimizer_sections import OptimizerSection, ScheduleSection
 from jaxdl.recipes.sections import AugmentSection, DataSection, MeshSection, RunSection
 from jaxdl.recipes.targets import TargetStop
 from jaxdl.recipes.task import Plan, Task
-from jaxdl.recipes.trained import DatasetCard
 from jaxdl.train import (
     Advance,
     Intervals,

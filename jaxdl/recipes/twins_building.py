@@ -23,8 +23,8 @@ from jaxdl.recipes.build import (
     build_optimizer,
     check_image_size,
 )
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.task import Plan
-from jaxdl.recipes.trained import DatasetCard
 from jaxdl.train import (
     init_variables,
 )

@@ -12,15 +12,12 @@ from jaxdl.data import Dataset
 from jaxdl.errors import CheckpointError, ConfigError
 from jaxdl.models import INPUTS
 from jaxdl.parallel import tree_shardings
+from jaxdl.recipes.classifier_building import build_classifier
 from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.rbf_config import RBFConfig
 from jaxdl.recipes.sections import DataSection, ModelSection
-from jaxdl.recipes.trained import (
-    DatasetCard,
-    TrainedClassifier,
-    build_classifier,
-    classifier_shapes,
-)
+from jaxdl.recipes.trained import TrainedClassifier, classifier_shapes
 from jaxdl.recipes.weights_options import PreparationSection, is_exported
 from jaxdl.trees import describe_differences, named_leaves
 from jaxdl.weights import (

@@ -7,10 +7,10 @@ from jaxdl.config import load_config
 from jaxdl.errors import ConfigError
 from jaxdl.models import list_splits
 from jaxdl.recipes.classification import make_classification_loss
+from jaxdl.recipes.classifier_building import build_classifier
 from jaxdl.recipes.configs import ClassifierConfig
 from jaxdl.recipes.layout import LayoutSection, build_rules
 from jaxdl.recipes.task import Task
-from jaxdl.recipes.trained import build_classifier
 from jaxdl.recipes.training import build_plan, build_surroundings, build_training
 from jaxdl.train import init_variables
 

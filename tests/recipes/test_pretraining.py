@@ -12,9 +12,9 @@ from jaxdl.config import load_config
 from jaxdl.errors import ConfigError
 from jaxdl.models import MODELS, CifarResNet
 from jaxdl.recipes.barlow_twins_config import BarlowTwinsConfig
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.pretraining import pretrain_barlow_twins
 from jaxdl.recipes.runs import open_run
-from jaxdl.recipes.trained import DatasetCard
 from jaxdl.recipes.twins_building import build_encoder, build_views
 from jaxdl.train import StopRequest, read_rows
 from tests.checkpoints import read_arrays

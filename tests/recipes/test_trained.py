@@ -12,12 +12,8 @@ from jaxdl.errors import CheckpointError
 from jaxdl.models import MODELS
 from jaxdl.parallel import make_mesh
 from jaxdl.recipes.build import build_dataset
-from jaxdl.recipes.trained import (
-    evaluate_run,
-    load_classifier,
-    predict_files,
-    read_card,
-)
+from jaxdl.recipes.dataset_card import read_card
+from jaxdl.recipes.trained import evaluate_run, load_classifier, predict_files
 from jaxdl.train import CheckpointStore, RunFolder, abstract_tree
 from jaxdl.trees import named_leaves
 from tests.recipes.tiny_network import TinyNetwork
