@@ -8,8 +8,10 @@ same, then gradient descent on everything.
 from jaxdl.rbf.centers import (
     CenterMethod,
     Centers,
+    assign_classes,
     choose_widths,
     find_centers,
+    measure_widths,
     place_centers,
 )
 from jaxdl.rbf.fitting import (
@@ -27,13 +29,15 @@ __all__ = [
     "CenterMethod",
     "Centers",
     "RBFFit",
-    "find_centers",
+    "assign_classes",
     "choose_widths",
     "descend",
     "encode_classes",
+    "find_centers",
     "fit_one_phase",
     "fit_three_phase",
     "fit_two_phase",
+    "measure_widths",
     "place_centers",
     "predict_by_nearest",
     "solve_output",

@@ -133,6 +133,37 @@ def choose_widths(
     return jnp.maximum(widths, jnp.where(largest > 0, largest * _SMALLEST, 1.0))
 
 
+def measure_widths(
+    x: Float[Array, "rows size"], centers: Float[Array, "centers size"]
+) -> Float[Array, " centers"]:
+    """Width per centre: how far the examples nearest to it are, as a root mean square.
+
+    So that an example of a cluster is about a width away from its centre, however many
+    dimensions there are and however close other clusters.
+
+    Args:
+      x: examples, at least 1.
+      centers: one per row.
+
+    Returns:
+      Above 0: a centre without examples of its own, or with none but its equals, gets
+      that of all; 1 where all examples lie on centres.
+
+    Example:
+      >>> x = jnp.array([[-1.0], [1.0], [7.0], [13.0]])
+      >>> measure_widths(x, jnp.array([[0.0], [10.0]]))
+      Array([1., 3.], dtype=float32)
+    """
+    distances = squared_distances(x, centers)
+    nearest = jnp.argmin(distances, axis=1)
+    least = jnp.min(distances, axis=1)
+    sums = jnp.zeros(len(centers), jnp.float32).at[nearest].add(least)
+    counts = jnp.zeros(len(centers), jnp.float32).at[nearest].add(1.0)
+    whole = jnp.mean(least)
+    squares = jnp.where(sums > 0, sums / jnp.maximum(counts, 1.0), whole)
+    return jnp.sqrt(jnp.where(whole > 0, squares, 1.0))
+
+
 def place_centers(
     head: RBFHead,
     params: Params,
@@ -169,6 +200,62 @@ def place_centers(
     if widths is not None:
         placed["log_widths"] = jnp.log(widths)
     return placed
+
+
+def assign_classes(
+    head: RBFHead,
+    params: Params,
+    classes: Int[Array, " centers"],
+    *,
+    weight: float,
+) -> Params:
+    """Parameters of a head whose centres each speak for one class alone.
+
+    The quadratic kernel does well with a weight of 1. Activations between 0 and 1 need
+    one of several units, as scores of classes lie no further apart.
+
+    Args:
+      head: the head.
+      params: its parameters.
+      classes: that each centre stands for, as `find_centers` names them; a centre of -1
+        speaks for none.
+      weight: above 0.
+
+    Returns:
+      New parameters: `weight` from a centre to its class, 0 to others and as bias; a
+      hundredth of the weight for 0 if the output can't be negative.
+
+    Raises:
+      ValueError: another number of classes, a class out of range, or a weight that is
+        not above 0.
+
+    Example:
+      >>> head = RBFHead(2, 3, None, metric="euclidean")
+      >>> params = head.init(jax.random.key(0), jnp.ones((1, 1)))["params"]
+      >>> params = assign_classes(head, params, jnp.array([2, -1]), weight=4.0)
+      >>> params["output"]["kernel"]
+      Array([[0., 0., 4.],
+             [0., 0., 0.]], dtype=float32)
+    """
+    names = np.asarray(classes)
+    if names.shape != (head.num_centers,) or names.max() >= head.num_classes:
+        raise ValueError(
+            f"assign_classes: wanted a class below {head.num_classes} for each of "
+            f"{head.num_centers} centres, got {names.tolist()}"
+        )
+    if not weight > 0:
+        raise ValueError(f"assign_classes: weight must be above 0, got {weight}")
+    kernel = weight * jax.nn.one_hot(classes, head.num_classes, dtype=jnp.float32)
+    output = {"kernel": kernel, "bias": jnp.zeros(head.num_classes, jnp.float32)}
+    if head.nonnegative:
+        output = jax.tree.map(
+            lambda array: _invert_softplus(jnp.maximum(array, 0.01 * weight)), output
+        )
+    return {**params, "output": output}
+
+
+def _invert_softplus(x):
+    return x + jnp.log(-jnp.expm1(-x))
 
 
 def _choose(x, num_centers, method, key, rows, size):

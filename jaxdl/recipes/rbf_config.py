@@ -63,8 +63,14 @@ class CentersSection:
         default="kmeans",
         description="Clusters of all images, or of each class; images; noise.",
     )
-    set_widths: bool = Field(
-        default=True, description="Widths by the distance to the nearest centres."
+    widths: Literal["neighbors", "spread"] | None = Field(
+        default="neighbors",
+        description="By the nearest centres, or a cluster's own images; null: all 1.",
+    )
+    class_weight: float | None = Field(
+        default=None,
+        gt=0,
+        description="Output weight of a centre for its class alone; null: as drawn.",
     )
     num_examples: int = Field(
         default=20_000, ge=2, description="Training images to find clusters among."
@@ -205,6 +211,10 @@ class RBFConfig:
         if self.loss.metric_decay and self.head.metric != "diagonal":
             message = f"head.metric is {self.head.metric}; wanted diagonal"
             keys = ("loss.metric_decay", "head.metric")
+            conflicts.append(Conflict(keys, message))
+        if self.centers.class_weight and self.centers.method == "drawn":
+            message = "drawn centres stand for no class; wanted another method"
+            keys = ("centers.class_weight", "centers.method")
             conflicts.append(Conflict(keys, message))
         if self.head.per_center_metric and self.head.metric == "euclidean":
             message = "a euclidean metric has nothing of its own; wanted another"

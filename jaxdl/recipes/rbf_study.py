@@ -7,12 +7,13 @@ from jaxdl.recipes.classification import Classifier
 from jaxdl.recipes.classifier import train_classifier
 from jaxdl.recipes.comparison import Results
 from jaxdl.recipes.configs import ClassifierConfig
+from jaxdl.recipes.dataset_card import DatasetCard
 from jaxdl.recipes.fit import Fit, scalars
 from jaxdl.recipes.rbf_config import RBFConfig
+from jaxdl.recipes.rbf_start import count_warm_steps
 from jaxdl.recipes.rbf_study_config import BASELINE, PLAIN
-from jaxdl.recipes.rbf_training import count_warm_steps, train_rbf
+from jaxdl.recipes.rbf_training import train_rbf
 from jaxdl.recipes.study import Row
-from jaxdl.recipes.trained import DatasetCard
 from jaxdl.report import plot_gaps, plot_head_gaps
 from jaxdl.train import RunFolder, StopRequest, TrainState, write_json
 from jaxdl.trees import count_parameters

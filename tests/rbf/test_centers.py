@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from jaxdl.layers import RBFHead
-from jaxdl.rbf import choose_widths, find_centers, place_centers
+from jaxdl.rbf import (
+    assign_classes,
+    choose_widths,
+    find_centers,
+    measure_widths,
+    place_centers,
+)
 
 KEY = jax.random.key(0)
 
@@ -63,6 +69,49 @@ def test_choose_widths_are_above_zero_for_equal_centres():
     assert (np.asarray(choose_widths(jnp.ones((3, 2)))) > 0).all()
 
 
+def test_measure_widths_matches_float64():
+    rng = np.random.default_rng(0)
+    x, centers = rng.normal(size=(50, 3)), rng.normal(size=(4, 3))
+    squares = np.sum((x[:, None] - centers) ** 2, axis=-1)
+    wanted = [
+        np.sqrt(squares[squares.argmin(1) == index, index].mean()) for index in range(4)
+    ]
+    got = measure_widths(jnp.asarray(x, jnp.float32), jnp.asarray(centers, jnp.float32))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+def test_measure_widths_gives_lonely_centres_the_width_of_all():
+    x = jnp.array([[0.0], [2.0], [10.0]])  # the last lies on its centre
+    widths = measure_widths(x, jnp.array([[1.0], [10.0], [99.0]]))
+    np.testing.assert_allclose(widths, [1.0, (2 / 3) ** 0.5, (2 / 3) ** 0.5], rtol=1e-6)
+    np.testing.assert_array_equal(measure_widths(x, x), np.ones(3))
+
+
+@pytest.mark.parametrize(("nonnegative", "low"), [(False, 0.0), (True, 0.03)])
+def test_assign_classes_lets_each_centre_speak_for_its_class(nonnegative, low):
+    head = RBFHead(4, 3, None, nonnegative=nonnegative)
+    params = head.init(KEY, jnp.ones((1, 2)))["params"]
+    assigned = assign_classes(head, params, jnp.array([2, 0, -1, 2]), weight=3.0)
+    wanted = np.full((4, 3), low)
+    wanted[[0, 1, 3], [2, 0, 2]] = 3.0
+    parts = head.read_parts(assigned)
+    np.testing.assert_allclose(parts.kernel, wanted, rtol=1e-5)
+    np.testing.assert_allclose(parts.bias, np.full(3, low), rtol=1e-5)
+    assert assigned["centers"] is params["centers"]
+
+
+def test_assign_classes_makes_scores_of_the_nearest_centre():
+    x, labels, _ = make_clusters()
+    head = RBFHead(6, 3, None, metric="euclidean", kernel="gaussian")
+    params = head.init(KEY, x)["params"]
+    found = find_centers(x, 6, labels=labels, per_class=True, key=KEY)
+    widths = measure_widths(x, found.points)
+    params = place_centers(head, params, found.points, widths=widths)
+    params = assign_classes(head, params, found.classes, weight=1.0)
+    logits = head.apply({"params": params}, x).logits
+    np.testing.assert_array_equal(jnp.argmax(logits, 1), labels)
+
+
 def test_place_centers_keeps_the_rest():
     head = RBFHead(num_centers=2, num_classes=3, embedding_size=2)
     params = head.init(KEY, jnp.ones((1, 4)))["params"]
@@ -103,3 +152,18 @@ def test_choose_widths_and_place_centers_name_what_does_not_fit(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match=r"shape \(2, 2\), got \(3, 2\)"):
         place_centers(head, params, jnp.zeros((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("classes", "weight", "message"),
+    [
+        ([0, 1, 2], 1.0, r"below 3 for each of 2 centres, got \[0, 1, 2\]"),
+        ([0, 3], 1.0, r"got \[0, 3\]"),
+        ([0, 1], 0.0, "weight must be above 0, got 0.0"),
+    ],
+)
+def test_assign_classes_names_what_does_not_fit(classes, weight, message):
+    head = RBFHead(num_centers=2, num_classes=3, embedding_size=2)
+    params = head.init(KEY, jnp.ones((1, 4)))["params"]
+    with pytest.raises(ValueError, match=message):
+        assign_classes(head, params, jnp.array(classes), weight=weight)

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -19,6 +20,10 @@ WORDS = (QUICK, *list_small("train_rbf"), "mesh.data=1", "run.name=run")
         (["head.kernel=gausian"], "gaussian"),
         (["head.num_centers=5000"], r"num_centers must be in \[1, 50\]"),
         (["centers.method=class_kmeans"], "at least 10, one per class, got 3"),
+        (
+            ["centers.class_weight=1.0", "centers.method=drawn"],
+            "drawn centres stand for no class",
+        ),
         (["unknown.path=mnist"], "a source that is null; wanted null"),
         (["unknown.source=idx"], "source 'idx' needs unknown.path"),
         (["unknown.source=digits", "unknown.path=x"], "part of scikit-learn"),
@@ -33,6 +38,40 @@ def test_train_rbf_names_what_does_not_fit(tmp_path, words, message):
     # Data that are not there have a status of their own.
     assert status == (3 if "no such file" in message else 2)
     assert re.search(message, text), text
+
+
+class Started(Exception):
+    """Carries the head that a run would have started from."""
+
+
+@pytest.mark.parametrize("widths", ["null", "neighbors", "spread"])
+def test_head_starts_as_its_section_says(tmp_path, monkeypatch, widths):
+    def start(config, plan, task, variables, *rest, **options):
+        raise Started(jax.device_get(variables["params"]["head"]))
+
+    monkeypatch.setattr("jaxdl.recipes.rbf_training.build_training", start)
+    words = (
+        "head.num_centers=10",
+        "centers.warm_start=null",
+        "centers.method=class_kmeans",
+        "centers.class_weight=3.0",
+        f"centers.widths={widths}",
+    )
+    with pytest.raises(Started) as started:
+        run_main("train_rbf", *WORDS, f"run.folder={tmp_path}", *words)
+    head = started.value.args[0]
+    np.testing.assert_array_equal(head["output"]["kernel"], 3 * np.eye(10))
+    differences = head["centers"][:, None] - head["centers"]
+    distances = np.sort(np.sqrt((differences**2).sum(-1)), axis=1)
+    neighbors = distances[:, 1:3].mean(axis=1)
+    got = np.exp(head["log_widths"])
+    if widths == "null":
+        np.testing.assert_array_equal(got, np.ones(10))
+    elif widths == "neighbors":
+        np.testing.assert_allclose(got, neighbors, rtol=1e-4)
+    else:
+        assert (got > 0).all() and not np.isclose(got, 1).any()
+        assert not np.allclose(got, neighbors, rtol=0.1)
 
 
 def test_train_rbf_freezes_the_backbone_and_resumes(tmp_path):
