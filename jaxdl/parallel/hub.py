@@ -15,7 +15,7 @@ from jaxdl.parallel.peers import BEAT_SECONDS, LAST_ROUND, Peers, receive, send
 _RETRY_SECONDS = 0.2
 
 _GRACE_SECONDS = 1.5
-"""How long the first process outlives the others."""
+"""How long at most the first process waits for the others to end."""
 
 
 def meet(
@@ -33,7 +33,7 @@ def meet(
       address: `host:port` where the first process waits for the others.
       index: of this process, in [0, count).
       count: of the processes.
-      join_seconds: how long to wait for the others.
+      join_seconds: how long to wait for the others, or for the first process.
       silence_seconds: see `Peers`.
       step_seconds: see `Peers`.
 
@@ -41,7 +41,8 @@ def meet(
       This process among all.
 
     Raises:
-      ConfigError: the others did not come, or not as they should; names them.
+      ConfigError: others did not come or do not fit, and are named; or the first
+        process can't wait at the address.
     """
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + join_seconds
@@ -73,7 +74,8 @@ class Hub(threading.Thread):
         Args:
           lines: to the processes, in their order.
           hosts: names, by process.
-          silence_seconds: a process that says nothing for so long is taken for dead.
+          silence_seconds: a process that says nothing for so long is taken for dead,
+            and all others end.
         """
         super().__init__(daemon=True, name="hub")
         self._lines, self._hosts, self._silence = lines, hosts, silence_seconds
@@ -86,7 +88,7 @@ class Hub(threading.Thread):
         self._stopping = False
 
     def run(self) -> None:
-        """Listens until the last process has said that it leaves."""
+        """Listens until all processes have left, or have been told to end."""
         told = time.monotonic()
         while self._open:
             ready = wait([self._lines[i] for i in self._open], BEAT_SECONDS)
@@ -243,7 +245,8 @@ def _call(
     reason = "no answer"
     while time.monotonic() < deadline:
         try:
-            call = socket.create_connection((host, port), timeout=join_seconds)
+            left = max(0.01, deadline - time.monotonic())
+            call = socket.create_connection((host, port), timeout=left)
         except OSError as error:
             reason = error.strerror or str(error)
             time.sleep(_RETRY_SECONDS)

@@ -1,8 +1,9 @@
 """What the processes of a run tell each other beside the arrays. Imports no JAX.
 
-Every process holds one line to the first: over it go short texts that all must know,
-signs of life, a request to stop, and the last words of a process that fails. A process
-that is killed is noticed at once, as its line breaks.
+Every process, the first one too, holds a line to the hub, a thread of the first: over
+it go short texts that all must know, signs of life, a request to stop, and the last
+words of a process that fails. A process that is killed is noticed at once, as its line
+breaks; one whose host goes down, by its silence.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from typing import Any
 from jaxdl.errors import PeerError
 
 BEAT_SECONDS = 0.25
-"""Between two signs of life."""
+"""Between two signs of life, at the least."""
 
 LAST_ROUND = -1
 """The hub's answer to last words."""
@@ -70,9 +71,11 @@ class Peers:
           line: to the hub.
           index: of this process.
           hosts: names, by process.
-          silence_seconds: the hub is taken for dead when nothing was heard for so long.
+          silence_seconds: the hub is taken for dead when nothing was heard for so long,
+            but for that of the own process.
           step_seconds: this process is taken for stuck when it asked nothing for so
-            long, from the first `poll` on.
+            long, from the first `poll` on; or for a quarter longer while others lag
+            behind it, which are asked first. So long does `exchange` wait, too.
           end: ends the process; the default says why on stderr, and exits.
         """
         self.index, self.hosts = index, hosts
@@ -140,7 +143,7 @@ class Peers:
         return None
 
     def rest(self) -> None:
-        """From here on this process may be slow without being taken for stuck."""
+        """Until its next `poll` this process may be slow, and isn't taken for stuck."""
         self._watched = False
 
     def say_last_words(self, line: str, status: int) -> None:
@@ -169,7 +172,7 @@ class Peers:
         self.say_last_words(f"{type(error).__name__}: {error}", 1)
 
     def close(self) -> None:
-        """Leaves: from here on this process may end."""
+        """Leaves: from here on this process may end; see `leave_processes`."""
         if not self._closed:
             self._closed = True
             self._send(bye=True)
@@ -268,9 +271,12 @@ def receive(line: Connection) -> dict[str, Any]:
       OSError, EOFError: the line is broken, or what comes over it is no message.
     """
     try:
-        return dict(json.loads(line.recv_bytes(_LARGEST_MESSAGE)))
+        message = json.loads(line.recv_bytes(_LARGEST_MESSAGE))
     except ValueError as error:
         raise OSError(f"not a message: {error}") from None
+    if not isinstance(message, dict):
+        raise OSError(f"not a message: {message!r}")
+    return message
 
 
 def end_process(verdict: Verdict) -> None:

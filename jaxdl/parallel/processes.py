@@ -13,7 +13,10 @@ from jaxdl.parallel.hub import meet
 from jaxdl.parallel.peers import Peers
 
 STARTERS = ("slurm", "ompi", "k8s", "mpi4py")
-"""What can have started the processes, as JAX names it."""
+"""What can have started the processes, in JAX's words."""
+
+# JAX has a class for it, but left its name empty.
+_NAMES_BY_CLASS = {"K8sCluster": "k8s"}
 
 # One per process, as JAX's own connection to the others is.
 _current: Peers | None = None
@@ -41,10 +44,11 @@ def detect_place(starter: str | None = None) -> Place | None:
     """Where whatever started this process says that it stands.
 
     Args:
-      starter: one of `STARTERS`; None takes the first that is there.
+      starter: one of `STARTERS`; None takes the first that is there and that JAX looks
+        for unasked, as it does not for mpi4py.
 
     Returns:
-      None when there is no such starter.
+      None when there is no such starter, or when it does not say all.
 
     Example:
       >>> detect_place("slurm") is None
@@ -54,17 +58,18 @@ def detect_place(starter: str | None = None) -> Place | None:
 
     # Asked one by one: JAX only logs that a starter it is given is not there.
     wanted = STARTERS if starter is None else (starter,)
-    present = [
+    present = (
         env.name
         for env in ClusterEnv._cluster_types
-        if env.name in wanted
+        if (env.name or _NAMES_BY_CLASS.get(env.__name__)) in wanted
         and (starter is not None or not env.opt_in_only_method)
         and env.is_env_present()
-    ]
-    if not present:
+    )
+    name = next(present, None)
+    if name is None:
         return None
     address, count, index, ids = ClusterEnv.auto_detect_unset_distributed_params(
-        None, None, None, None, present[0], None
+        None, None, None, None, name, None
     )
     if address is None or count is None or index is None:
         return None
@@ -80,20 +85,23 @@ def join_processes(
 ) -> Peers:
     """Makes the devices of all processes one set; before any other use of JAX.
 
-    From then on a process that is killed, fails, or does not get on ends all others
-    too, within `silence_seconds` or `step_seconds`, with a line that names it.
+    From then on a process that ends before `leave_processes`, or does not get on, ends
+    all others too, within `silence_seconds` or 1.5 `step_seconds`, with a line that
+    names it.
 
     Args:
       place: of this process.
       join_seconds: how long to wait for the others.
-      silence_seconds: without a sign of life of a process.
-      step_seconds: without progress, see `Peers.poll`.
+      silence_seconds: without a sign of life of a process, after which it is dead.
+      step_seconds: without progress, after which a process is stuck; see `Peers`.
 
     Returns:
       This process among the others; `current_peers` gives it again.
 
     Raises:
-      ConfigError: the others did not come, or not as they should; names them.
+      ConfigError: the others did not come or do not fit, and are named; or the first
+        process can't wait at the coordinator's address.
+      PeerError: one came, and did not go on; names it.
     """
     global _current
     peers = meet(
@@ -148,10 +156,11 @@ def decide_first(function: Callable[[], Any], *, what: str) -> Any:
       what: it does, for messages.
 
     Returns:
-      Its result.
+      Its result; of several processes all get it as JSON gives it back, with lists
+      for tuples.
 
     Raises:
-      JaxdlError: whatever the function raised in the first process.
+      JaxdlError: raised by the function; the others get its message and exit status.
 
     Example:
       >>> decide_first(lambda: 2, what="count")
@@ -208,7 +217,10 @@ def rest_processes() -> None:
 
 
 def leave_processes() -> None:
-    """Says goodbye: from here on this process may end without ending the others."""
+    """Says goodbye: from here on this process may end without ending the others.
+
+    The first one ends the lines of all, and JAX keeps it at its exit until all end.
+    """
     if _current is not None:
         _current.close()
 

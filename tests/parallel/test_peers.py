@@ -3,14 +3,16 @@
 import threading
 import time
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 
 import pytest
+from jax._src.clusters.k8s_cluster import K8sCluster
 
 from jaxdl.errors import ConfigError, JaxdlError, PeerError
 from jaxdl.parallel import hub, processes
 from jaxdl.parallel.hub import Hub, meet
 from jaxdl.parallel.peers import Peers
-from tests.test_hosts import find_free_port
+from tests.test_hosts import call, find_free_port
 
 HOSTS = ["alpha", "beta", "gamma"]
 
@@ -202,6 +204,20 @@ def test_meet_names_the_address_that_nobody_waits_at():
         join(address, 2, 3, seconds=1.0)
 
 
+def test_meet_waits_no_longer_for_an_answer_than_is_left(monkeypatch):
+    waits = []
+
+    def drop(address, timeout):
+        waits.append(timeout)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(hub.socket, "create_connection", drop)
+    with pytest.raises(ConfigError, match=r"waited 1 s .*\(timed out\)"):
+        join("node:7000", 1, 2, seconds=1.0)
+    assert waits == sorted(waits, reverse=True)
+    assert waits[0] <= 1.0 and waits[-1] < 0.5
+
+
 def test_meet_refuses_a_port_in_use():
     with hub.socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
@@ -230,6 +246,25 @@ def test_meet_refuses_processes_that_do_not_fit(others, words):
         join(address, 0, 3)
     for thread in threads:
         thread.join()
+
+
+def test_meet_passes_over_what_others_send():
+    port = find_free_port()
+    found = []
+
+    def come():
+        for text in (b"[1]", b"7", b"{}", b"no"):
+            with Connection(call(("127.0.0.1", port), limit=5).detach()) as line:
+                line.send_bytes(text)
+        found.append(join(f"127.0.0.1:{port}", 1, 2))
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    found.append(join(f"127.0.0.1:{port}", 0, 2))
+    thread.join()
+    assert sorted(peers.index for peers in found) == [0, 1]
+    for peers in found:
+        peers.close()
 
 
 @pytest.fixture
@@ -300,6 +335,22 @@ def test_detect_place_reads_what_the_starter_says(
     assert found is not None
     assert (found.count, found.index, found.local_device_ids) == place
     assert found.coordinator.startswith(f"{host}:")
+
+
+@pytest.mark.parametrize("starter", ["k8s", None])
+def test_detect_place_finds_kubernetes(monkeypatch, starter):
+    """JAX asks the service of the cluster, which is not there."""
+    answers = {
+        "is_env_present": True,
+        "get_coordinator_address": "job-0.pods:55527",
+        "get_process_count": 4,
+        "get_process_id": 3,
+    }
+    for name, value in answers.items():
+        monkeypatch.setattr(K8sCluster, name, lambda value=value, **_: value)
+    place = processes.Place("job-0.pods:55527", 4, 3)
+    assert processes.detect_place(starter) == place
+    assert processes.detect_place("slurm") is None
 
 
 def test_detect_place_finds_nothing_without_a_starter():
