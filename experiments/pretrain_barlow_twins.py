@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     from jaxdl.train import StopRequest
 
     name = "pretrain_barlow_twins"
-    with StopRequest() as stop, open_run(config, experiment=name) as run:
+    with StopRequest() as stop, open_run(config, experiment=name, stop=stop) as run:
         return pretrain_barlow_twins(config, run, stop)
 
 

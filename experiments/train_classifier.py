@@ -21,7 +21,8 @@ def main(argv: list[str]) -> int:
     from jaxdl.recipes.runs import open_run
     from jaxdl.train import StopRequest
 
-    with StopRequest() as stop, open_run(config, experiment="train_classifier") as run:
+    name = "train_classifier"
+    with StopRequest() as stop, open_run(config, experiment=name, stop=stop) as run:
         return train_classifier(config, run, stop)
 
 

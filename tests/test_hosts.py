@@ -1,6 +1,8 @@
 """Trainings by several processes, which are killed, stuck, stopped and resumed."""
 
+import contextlib
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +49,17 @@ def start(folder, *overrides, fault=("none", "0")):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def call(address, *, limit):
+    """A line to whoever waits at an address, once it does."""
+    deadline = time.monotonic() + limit
+    while True:
+        try:
+            return socket.create_connection(address, timeout=limit)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def finish(process, *, timeout=240):
@@ -180,6 +193,31 @@ def test_configs_that_differ_are_refused_by_key(tmp_path):
         (line,) = read_lines(errors)
         assert line.startswith(f"jaxdl: process 1 on {socket.gethostname()} has ")
         assert "optimizer.learning_rate=0.3, process 0 has " in line
+    assert not (tmp_path / "train_classifier").exists()
+
+
+@pytest.mark.parametrize(("index", "number"), [(0, signal.SIGINT), (1, signal.SIGTERM)])
+def test_one_signal_ends_the_wait_for_other_processes(tmp_path, index, number):
+    address = ("127.0.0.1", find_free_port())
+    place = [f"hosts.coordinator={address[0]}:{address[1]}", f"hosts.index={index}"]
+    # The other one is played by this test: it comes, and says nothing.
+    with contextlib.ExitStack() as stack:
+        if index:
+            other = stack.enter_context(socket.create_server(address))
+            other.settimeout(120)
+        waiting = ["hosts.start=flags", "hosts.count=2", "hosts.join_timeout=600"]
+        process = start(tmp_path, *waiting, *place)
+        stack.callback(process.kill)
+        line = other.accept()[0] if index else call(address, limit=120)
+        stack.enter_context(line)
+        begin = time.monotonic()
+        process.send_signal(number)
+        status, errors, seconds = finish(process, timeout=20)
+    assert status == 128 + number
+    assert seconds - begin < 5  # most of it for Python to end, on a busy machine
+    expected = "jaxdl: interrupted while waiting for other processes"
+    assert read_lines(errors) == [expected]
+    assert "Traceback" not in errors
     assert not (tmp_path / "train_classifier").exists()
 
 

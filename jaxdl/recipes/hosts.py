@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from typing import Any
 
@@ -20,28 +20,32 @@ from jaxdl.parallel import (
     leave_processes,
 )
 from jaxdl.recipes.hosts_config import HostsSection
+from jaxdl.train import StopRequest
 
 _OWN = ("hosts.index", "run.folder")
 """What each process may have of its own; the folder is that of the first."""
 
 
 @contextmanager
-def joined_hosts(config: Any) -> Iterator[None]:
+def joined_hosts(config: Any, *, stop: StopRequest | None = None) -> Iterator[None]:
     """Runs what follows in all processes of a config, and ends them together.
 
     Args:
       config: may have a section `hosts`; without it, or alone, nothing is joined.
+      stop: ends the wait for the others at once; without it the wait goes on.
 
     Yields:
       Once all processes are there, with the same config and versions.
 
     Raises:
       ConfigError: they did not come, or differ; names the process and the key.
+      JaxdlError: this process was asked to stop while it waited.
     """
     if not hasattr(config, "hosts") or config.hosts.start == "alone":
         yield
         return
-    join_hosts(config.hosts)
+    with stop.joining() if stop else nullcontext():
+        join_hosts(config.hosts)
     try:
         find_differences(
             {**_list_values(config), **_list_versions()}, what="compare configs"

@@ -11,7 +11,7 @@ from jaxdl.config import changed_fields, dump_config, load_config
 from jaxdl.errors import ConfigError, JaxdlError
 from jaxdl.parallel import decide_first, is_first_process
 from jaxdl.recipes.hosts import joined_hosts
-from jaxdl.train import RunFolder, lock_run_folder
+from jaxdl.train import RunFolder, StopRequest, lock_run_folder
 
 _FREE_TO_CHANGE = (
     "run.",
@@ -25,13 +25,16 @@ _FREE_TO_CHANGE = (
 
 
 @contextmanager
-def open_run(config: Any, *, experiment: str) -> Iterator[RunFolder]:
+def open_run(
+    config: Any, *, experiment: str, stop: StopRequest | None = None
+) -> Iterator[RunFolder]:
     """The run folder of a config, locked for this process.
 
     Args:
       config: has a `run` section; its resolved form is written to the folder. One
         without `run.resume` is of a study that is done in one go.
       experiment: the script's name; run folders are grouped by it.
+      stop: see `jaxdl.recipes.hosts.joined_hosts`.
 
     Yields:
       A new folder, or with `run.resume` the one to continue: `run.name` if given,
@@ -42,7 +45,7 @@ def open_run(config: Any, *, experiment: str) -> Iterator[RunFolder]:
         that of the run to continue in something that decides its numbers.
       LockError: another process is writing to the folder.
     """
-    with joined_hosts(config), ExitStack() as stack:
+    with joined_hosts(config, stop=stop), ExitStack() as stack:
         open_first = lambda: str(stack.enter_context(_open_alone(config, experiment)))
         path = decide_first(open_first, what="open the run folder")
         yield RunFolder(Path(path), is_writer=is_first_process())

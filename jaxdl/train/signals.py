@@ -3,8 +3,11 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
+from jaxdl.errors import JaxdlError
 from jaxdl.parallel import current_peers
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -29,6 +32,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self._received: int | None = None
+        self._joining = False
         self._previous: dict[int, object] = {}
 
     @property
@@ -52,6 +56,22 @@ class StopRequest:
         """What the shell calls a process ended by this signal: 128 + its number."""
         return 0 if self.signal_number is None else 128 + self.signal_number
 
+    @contextmanager
+    def joining(self) -> Iterator[None]:
+        """Goes around the wait for other processes, which the first signal ends.
+
+        There is nothing to save yet. Once they are there, signals are remembered again.
+
+        Raises:
+          JaxdlError: a signal came, now or before; has its exit status.
+        """
+        self._joining = True
+        try:
+            self._end_wait()
+            yield
+        finally:
+            self._joining = False
+
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
@@ -73,3 +93,10 @@ class StopRequest:
         self._received = number
         if current_peers() is None:
             self.signal_number = number
+            self._end_wait()
+
+    def _end_wait(self) -> None:
+        if self._joining and self.requested:
+            error = JaxdlError("interrupted while waiting for other processes")
+            error.exit_status = self.exit_status
+            raise error

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from jaxdl.errors import JaxdlError
 from jaxdl.train import StopRequest
 
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
@@ -75,6 +76,39 @@ def test_poll_of_a_process_alone_is_whether_a_signal_arrived():
         assert not stop.poll()
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.poll()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_joining_ends_at_the_first_signal(number):
+    with StopRequest() as stop:
+        with pytest.raises(JaxdlError, match="interrupted while waiting") as caught:
+            with stop.joining():
+                os.kill(os.getpid(), number)
+                pytest.fail("waited on")
+        assert caught.value.exit_status == 128 + number
+
+
+def test_joining_does_not_begin_after_a_signal():
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(JaxdlError) as caught, stop.joining():
+            pytest.fail("waited")
+        assert caught.value.exit_status == 143
+
+
+def test_joining_remembers_a_signal_once_the_others_are_there(monkeypatch):
+    with StopRequest() as stop, stop.joining():
+        monkeypatch.setattr("jaxdl.train.signals.current_peers", lambda: "others")
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop._received == signal.SIGTERM
+
+
+def test_joining_ends_with_the_wait():
+    with StopRequest() as stop:
+        with stop.joining():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal_number == signal.SIGTERM
 
 
 SECOND = """
