@@ -1,3 +1,5 @@
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,8 +7,10 @@ import optax
 import pytest
 
 from jaxdl.data import from_arrays
-from jaxdl.train import init_train_state
+from jaxdl.errors import CheckpointError
+from jaxdl.train import CheckpointStore, init_train_state
 from tests.train.linear_task import linear_loss
+from tests.train.stored_items import make_items
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +42,40 @@ def make_state(optimizer, split):
         )
 
     return make
+
+
+@pytest.fixture
+def open_store(tmp_path):
+    """Opens stores on one folder; `store.warnings` holds what they said."""
+    stores = []
+
+    def open_one(**options):
+        warnings = []
+        options.setdefault("keep_last", 3)
+        folder = options.pop("folder", tmp_path / "checkpoints")
+        store = CheckpointStore(folder, on_warning=warnings.append, **options)
+        store.warnings = warnings
+        stores.append(store)
+        return store
+
+    yield open_one
+    for store in stores:
+        try:
+            store.close()
+        except CheckpointError:
+            pass  # a test that provokes one asserts it itself
+
+
+@pytest.fixture(scope="session")
+def three_saved(tmp_path_factory):
+    """Checkpoints of the steps 10, 20 and 30, each holding its step."""
+    folder = tmp_path_factory.mktemp("three") / "checkpoints"
+    with CheckpointStore(folder, keep_last=3) as store:
+        for step in (10, 20, 30):
+            store.save(step, make_items(step), metadata={"data": "abc"})
+    return folder
+
+
+@pytest.fixture
+def three(three_saved, tmp_path):
+    return shutil.copytree(three_saved, tmp_path / "checkpoints")
