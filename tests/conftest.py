@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import tempfile
 
 import jax
 import pytest
@@ -15,6 +16,29 @@ os.environ.setdefault("NPROC", "128")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Many programs are compiled more than once in a session: a resumed run's, those of the
+# fixtures that each worker makes. They are kept for one session, so that none depends
+# on another; workers find the folder in the environment that they are started with.
+FOLDER = "JAXDL_TEST_PROGRAMS"
+PROGRAMS = None
+if not os.environ.get(FOLDER):
+    PROGRAMS = tempfile.TemporaryDirectory(prefix="jaxdl_programs_")
+    os.environ[FOLDER] = PROGRAMS.name
+jax.config.update("jax_compilation_cache_dir", os.environ[FOLDER])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_configure(config):
+    # Half a file, read while another worker writes it: the program is compiled instead.
+    half = "ignore:Error reading persistent compilation cache entry:UserWarning"
+    config.addinivalue_line("filterwarnings", half)
+
+
+def pytest_unconfigure():
+    if PROGRAMS is not None:
+        PROGRAMS.cleanup()
 
 
 @pytest.fixture

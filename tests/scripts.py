@@ -83,13 +83,14 @@ SMALL_BY_NAME = {
         "centers.warm_start": "1 steps",
         "centers.num_examples": "50",
     },
+    # Shapes and steps of recipes/test_rbf_classical.py: programs are compiled once.
     "rbf_classical": {
-        "images.train_limit": "100",
+        "images.train_limit": "200",
         "centers.counts": "[10]",
         "centers.num_seeds": "1",
-        "descent.num_steps": "2",
-        "function.counts": "[5]",
-        "function.num_steps": "2",
+        "descent.num_steps": "20",
+        "function.counts": "[20]",
+        "function.num_steps": "20",
     },
     "large_batch_study": {
         "study.optimizers": "[sgd]",
