@@ -140,7 +140,7 @@ def test_untrained_encoder_has_the_backbone_its_run_started_from(
     def start(config, plan, task, variables, *rest, **options):
         raise Started(jax.device_get(variables["params"]["backbone"]))
 
-    monkeypatch.setattr("jaxdl.recipes.rbf_training.build_training", start)
+    monkeypatch.setattr("jaxdl.recipes.rbf_start.build_training", start)
     with pytest.raises(Started) as started:
         make_short_run("train_rbf", *WORDS, called="started")
     encoder = load_encoder(folder, make_mesh(data=1), checkpoint="untrained")
