@@ -138,8 +138,8 @@ def measure_widths(
 ) -> Float[Array, " centers"]:
     """Width per centre: how far the examples nearest to it are, as a root mean square.
 
-    So that an example of a cluster is about a width away from its centre, however many
-    dimensions there are and however close other clusters.
+    So that an example of a cluster is about a width away from its centre, by Euclidean
+    distance, however many dimensions there are and however close other clusters.
 
     Args:
       x: examples, at least 1.

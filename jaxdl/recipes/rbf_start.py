@@ -101,14 +101,14 @@ def place_start(
         return variables
     split = dataset.splits["train"]
     count = min(config.centers.num_examples, len(split))
-    rows = np.random.default_rng(config.run.seed).choice(len(split), count, False)
+    chosen = np.random.default_rng(config.run.seed).choice(len(split), count, False)
     outputs, on_outputs = collect_outputs(count)
     totals = evaluate(
         make_evaluation_step(make_rbf_evaluation(classifier)),
         init_rbf_totals(classifier.num_classes),
         variables["params"],
         {name: tree for name, tree in variables.items() if name != "params"},
-        Subset(split, rows),
+        Subset(split, chosen),
         mesh=mesh,
         batch_size=plan.eval_batch_size,
         num_workers=plan.num_workers,
